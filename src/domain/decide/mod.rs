@@ -1,0 +1,290 @@
+//! The one decision function: a card and an input in, the card afterwards and a verdict out.
+
+mod masked;
+mod registration;
+mod status;
+mod token;
+
+use super::{
+    Card, Change, Decision, Flag, Hold, Input, Job, JobKind, LatestItem, Notice, Payment, Policy,
+    Rank, Rule, TraceStep, UnknownCardPolicy, Verdict,
+};
+use serde_json::Value;
+
+/// A Get Card that is to settle something starts this much later: what is under way at Mastercard
+/// may not be visible there yet.
+const SETTLE_AFTER_MS: i64 = 60_000;
+
+/// Decides one input. `card` is what is known of the card, or none if it is unknown here.
+///
+/// Pure: the same arguments give the same decision, whoever asks (live traffic, replay, dry run).
+pub fn decide(card: Option<Card>, input: Input, policy: &Policy) -> Decision {
+    match input {
+        Input::Registration(registration) => registration::register(card, registration, policy),
+        Input::Notice(notice) => {
+            if card.is_none() && policy.unknown_card == UnknownCardPolicy::Park {
+                return parked_until_registered();
+            }
+            let card = card.unwrap_or_else(|| Card::new(notice.card_id.clone()));
+            judge(card, notice, policy)
+        }
+    }
+}
+
+/// What became of one register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// The input says nothing of it.
+    Absent,
+    /// It has another value now; the rule says in what way.
+    Changed(Rule),
+    Same,
+    /// What the register holds is of greater rank.
+    Older(Rule),
+    Held(Verdict, Rule),
+}
+
+/// A decision in the making.
+struct Judgement<'a> {
+    card: Card,
+    policy: &'a Policy,
+    rank: Rank,
+    received_at: i64,
+    changes: Vec<Change>,
+    flags: Vec<Flag>,
+    trace: Vec<TraceStep>,
+    asks_get_card: bool,
+    ended: bool,
+}
+
+fn judge(card: Card, notice: Notice, policy: &Policy) -> Decision {
+    let mut judgement = Judgement::new(card, notice.rank, notice.received_at, policy);
+    judgement.card.inputs_decided += 1;
+    if notice.rank.is_untimed() {
+        judgement.flag(Flag::Untimed);
+        judgement.note(
+            "event time",
+            "none usable: ranked by its receipt".to_owned(),
+        );
+    }
+    if notice.is_known {
+        judgement.note(
+            "identity",
+            "an item of the same identity is already recorded".to_owned(),
+        );
+        judgement.remember_latest(&notice);
+        return judgement.finish(
+            Verdict::Duplicate,
+            Rule::SAME_IDENTITY,
+            notice.earlier_changes,
+        );
+    }
+
+    let was_terminal = judgement.card.terminal.is_some();
+    let was_suspected = judgement.card.refresh_is_suspected();
+    let status = judgement.status(&notice.status);
+    let token = judgement.payment(&notice.payment, &notice.masked);
+    let masked = judgement.masked(&notice.masked);
+    if !was_suspected && judgement.card.refresh_is_suspected() {
+        judgement.flag(Flag::RefreshSuspected);
+        judgement.note(
+            "token",
+            "masked digits newer than our token differ from it".to_owned(),
+        );
+        judgement.asks_get_card = true;
+    }
+
+    let outcomes = [status, token, masked];
+    let changed = !judgement.changes.is_empty() || !notice.earlier_changes.is_empty();
+    let (verdict, rule) = if was_terminal {
+        judgement.note("card", "has ended: nothing revives it".to_owned());
+        (Verdict::Stale, Rule::TERMINAL)
+    } else if judgement.repeats_latest(&notice, changed) {
+        (Verdict::Duplicate, Rule::UNTIMED_REPEAT)
+    } else {
+        verdict_of(&outcomes, changed)
+    };
+    judgement.remember_latest(&notice);
+    judgement.finish(verdict, rule, notice.earlier_changes)
+}
+
+/// The first that fits: held, applied, stale, no change.
+fn verdict_of(outcomes: &[Outcome; 3], changed: bool) -> (Verdict, Rule) {
+    let [status, token, masked] = *outcomes;
+    // Quarantine before parking, the token before the masked card: the gravest comes first.
+    for outcome in [token, status] {
+        if let Outcome::Held(verdict, rule) = outcome {
+            return (verdict, rule);
+        }
+    }
+    let in_order = [token, status, masked];
+    let rule_of_change = |outcome: Outcome| match outcome {
+        Outcome::Changed(rule) => Some(rule),
+        _ => None,
+    };
+    if status == Outcome::Changed(Rule::CANCELLED) {
+        return (Verdict::Applied, Rule::CANCELLED);
+    }
+    if let Some(rule) = in_order.into_iter().find_map(rule_of_change) {
+        return (Verdict::Applied, rule);
+    }
+    if changed {
+        // Judged anew: what applied did so when it was first judged.
+        return (Verdict::Applied, Rule::MASKED_CARD_NEWER);
+    }
+    let older = in_order.into_iter().find_map(|outcome| match outcome {
+        Outcome::Older(rule) => Some(rule),
+        _ => None,
+    });
+    match older {
+        Some(rule) => (Verdict::Stale, rule),
+        None => (Verdict::NoChange, Rule::SAME_VALUES),
+    }
+}
+
+fn parked_until_registered() -> Decision {
+    Decision {
+        card: None,
+        verdict: Verdict::Parked(Hold::UNKNOWN_CARD),
+        rule: Rule::UNKNOWN_CARD,
+        flags: Vec::new(),
+        changes: Vec::new(),
+        jobs: Vec::new(),
+        trace: vec![TraceStep {
+            register: "card".to_owned(),
+            step: "unknown here: waits until it is registered".to_owned(),
+        }],
+        ended: false,
+    }
+}
+
+impl<'a> Judgement<'a> {
+    fn new(card: Card, rank: Rank, received_at: i64, policy: &'a Policy) -> Self {
+        Self {
+            card,
+            policy,
+            rank,
+            received_at,
+            changes: Vec::new(),
+            flags: Vec::new(),
+            trace: Vec::new(),
+            asks_get_card: false,
+            ended: false,
+        }
+    }
+
+    fn flag(&mut self, flag: Flag) {
+        if !self.flags.contains(&flag) {
+            self.flags.push(flag);
+        }
+    }
+
+    fn note(&mut self, register: &str, step: String) {
+        self.trace.push(TraceStep {
+            register: register.to_owned(),
+            step,
+        });
+    }
+
+    fn change(&mut self, field: &str, from: impl Into<Value>, to: impl Into<Value>) {
+        self.changes.push(Change {
+            field: field.to_owned(),
+            from: from.into(),
+            to: to.into(),
+        });
+    }
+
+    /// Two inputs of one event time differ: the values decide, and Get Card is to settle it.
+    fn equal_time(&mut self, register: &str) {
+        self.flag(Flag::EqualTime);
+        self.asks_get_card = true;
+        self.note(
+            register,
+            "another value of the same event time: the values decide".to_owned(),
+        );
+    }
+
+    /// Two inputs received close together give one register different values, and one of them has
+    /// no event time: neither order can be trusted.
+    fn doubt_untimed(&mut self, held: Rank, held_received_at: i64) {
+        let close = (self.received_at - held_received_at).abs() <= self.policy.retry_window;
+        if close && held != Rank::LOWEST && (self.rank.is_untimed() || held.is_untimed()) {
+            self.asks_get_card = true;
+        }
+    }
+
+    /// An untimed item that changes nothing and says what the card's latest item said.
+    fn repeats_latest(&self, notice: &Notice, changed: bool) -> bool {
+        let latest = self
+            .card
+            .latest_item
+            .as_ref()
+            .and_then(|latest| latest.digest.as_ref());
+        notice.rank.is_untimed()
+            && !changed
+            && !matches!(notice.payment, Payment::Unreadable(_))
+            && latest.is_some()
+            && latest == notice.digest.as_ref()
+    }
+
+    fn remember_latest(&mut self, notice: &Notice) {
+        let place = (notice.sequence, notice.index);
+        let latest = self.card.latest_item.as_ref();
+        if latest.is_none_or(|latest| (latest.sequence, latest.index) <= place) {
+            self.card.latest_item = Some(LatestItem {
+                sequence: notice.sequence,
+                index: notice.index,
+                digest: notice.digest.clone(),
+            });
+        }
+    }
+
+    /// The calls that have become necessary. None for a card that has ended.
+    fn jobs(&mut self) -> Vec<Job> {
+        if self.card.terminal.is_some() {
+            return Vec::new();
+        }
+        let mut jobs = Vec::new();
+        let moved = |field: &str| self.changes.iter().any(|change| change.field == field);
+        let looked_at_again = moved("token.numberVersion") || moved("status");
+        let prefetch = self.policy.cryptogram == super::CryptogramPolicy::Prefetch;
+        if looked_at_again && prefetch && self.card.cryptogram_is_due() {
+            let number_version = self.card.number_version;
+            jobs.push(Job {
+                kind: JobKind::Cryptogram { number_version },
+                not_before: self.received_at,
+            });
+            self.note(
+                "cryptogram",
+                format!("due for number version {number_version}: queued"),
+            );
+        }
+        if self.asks_get_card {
+            jobs.push(Job {
+                kind: JobKind::GetCard,
+                not_before: self.received_at + SETTLE_AFTER_MS,
+            });
+            self.note(
+                "card",
+                "Get Card queued, to settle what is in doubt".to_owned(),
+            );
+        }
+        jobs
+    }
+
+    fn finish(mut self, verdict: Verdict, rule: Rule, earlier: Vec<Change>) -> Decision {
+        let jobs = self.jobs();
+        let mut changes = earlier;
+        changes.append(&mut self.changes);
+        Decision {
+            card: Some(self.card),
+            verdict,
+            rule,
+            flags: self.flags,
+            changes,
+            jobs,
+            trace: self.trace,
+            ended: self.ended,
+        }
+    }
+}

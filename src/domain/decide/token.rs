@@ -1,0 +1,206 @@
+//! The token register: what a refresh changed, and what that means for the cryptogram.
+
+use serde_json::Value;
+
+use super::{Judgement, Outcome};
+use crate::domain::{
+    Expiry, Flag, Hold, MaskedFields, MismatchPolicy, Payment, PaymentData, Precedence, Rank, Rule,
+    Token, Verdict,
+};
+
+impl Judgement<'_> {
+    pub(super) fn payment(&mut self, payment: &Payment, masked: &MaskedFields) -> Outcome {
+        if self.card.terminal.is_some() {
+            return Outcome::Absent;
+        }
+        match payment {
+            Payment::Absent => Outcome::Absent,
+            Payment::Unreadable(hold) => self.hold_refresh(*hold),
+            Payment::Opened(data) => {
+                if disagrees(data, masked) {
+                    self.flag(Flag::DigitsDisagree);
+                    self.note(
+                        "token",
+                        "decrypted data and masked digits disagree".to_owned(),
+                    );
+                    if self.policy.payment_data_mismatch == MismatchPolicy::Quarantine {
+                        return self.hold_refresh(Hold::DIGITS_DISAGREE);
+                    }
+                }
+                self.refresh(data)
+            }
+        }
+    }
+
+    /// A refresh that cannot be read holds back the token register only.
+    fn hold_refresh(&mut self, hold: Hold) -> Outcome {
+        self.card.refresh_held = self.card.refresh_held.max(Some(self.rank));
+        // The key may never come: Mastercard is asked as well.
+        self.asks_get_card |= self.card.refresh_is_unreadable();
+        self.note("token", format!("held back: {}", hold.0));
+        Outcome::Held(Verdict::Quarantined(hold), Rule::REFRESH_UNREADABLE)
+    }
+
+    fn refresh(&mut self, data: &PaymentData) -> Outcome {
+        let Some(held) = self.card.token.clone() else {
+            self.note(
+                "token",
+                "no number known: both parts count as changed".to_owned(),
+            );
+            return self.replace(None, data.clone());
+        };
+        // A part that is not said is not changed.
+        let incoming = PaymentData {
+            number: data.number.clone(),
+            expiry: data.expiry.or(held.expiry),
+        };
+        let same = incoming.number == held.number && incoming.expiry == held.expiry;
+        if !same {
+            self.doubt_untimed(held.rank, held.received_at);
+        }
+        match self.rank.against(held.rank) {
+            Precedence::Older => {
+                self.note(
+                    "token",
+                    format!(
+                        "refresh of {} is older than the token of {}",
+                        self.rank, held.rank
+                    ),
+                );
+                Outcome::Older(Rule::TOKEN_OLDER)
+            }
+            Precedence::Equal if same => Outcome::Same,
+            Precedence::Equal => {
+                self.equal_time("token");
+                let greater = (&incoming.number, incoming.expiry) > (&held.number, held.expiry);
+                if greater {
+                    self.replace(Some(held), incoming)
+                } else {
+                    Outcome::Older(Rule::TOKEN_OLDER)
+                }
+            }
+            Precedence::Newer => self.replace(Some(held), incoming),
+        }
+    }
+
+    /// Sets the register and follows the refresh table.
+    fn replace(&mut self, held: Option<Token>, incoming: PaymentData) -> Outcome {
+        let number_changed = held
+            .as_ref()
+            .is_none_or(|held| held.number != incoming.number);
+        let expiry_changed = held
+            .as_ref()
+            .is_none_or(|held| held.expiry != incoming.expiry);
+        let rule = match (held.is_some(), number_changed, expiry_changed) {
+            (false, ..) => Rule::FIRST_TOKEN,
+            (_, true, true) => Rule::NUMBER_AND_EXPIRY_CHANGED,
+            (_, true, false) => Rule::NUMBER_CHANGED,
+            (_, false, true) => Rule::EXPIRY_CHANGED,
+            (_, false, false) => Rule::SAME_VALUES,
+        };
+        let checkout_wanted = match (number_changed, expiry_changed) {
+            (true, true) => true,
+            (true, false) => self.policy.checkout_on_number_change,
+            (false, expiry) => {
+                held.as_ref().is_some_and(|held| held.checkout_wanted)
+                    || (expiry && self.policy.checkout_on_expiry_change)
+            }
+        };
+        let changed = number_changed || expiry_changed;
+        let refreshed_at = match &held {
+            Some(held) if !changed => held.refreshed_at,
+            _ => self.received_at,
+        };
+        if changed {
+            self.record_token_change(held.as_ref(), &incoming, number_changed);
+        } else {
+            self.note("token", "number and expiry are those we hold".to_owned());
+        }
+        self.card.token = Some(Token {
+            number: incoming.number,
+            expiry: incoming.expiry,
+            rank: self.rank,
+            received_at: self.received_at,
+            refreshed_at,
+            checkout_wanted,
+        });
+        if changed {
+            Outcome::Changed(rule)
+        } else {
+            Outcome::Same
+        }
+    }
+
+    fn record_token_change(
+        &mut self,
+        held: Option<&Token>,
+        incoming: &PaymentData,
+        number_changed: bool,
+    ) {
+        let (version, number_version) = (self.card.version, self.card.number_version);
+        let expiry_before = held.and_then(|held| held.expiry);
+        self.note(
+            "token",
+            match (number_changed, expiry_before != incoming.expiry) {
+                (true, true) => "number and expiry changed",
+                (true, false) => "number changed",
+                _ => "expiry changed",
+            }
+            .to_owned(),
+        );
+        self.card.version += 1;
+        if number_changed {
+            self.destroy_cryptogram("the token number changed");
+            let before = held.map(|held| held.number.last_four());
+            self.change("token.number", before, incoming.number.last_four());
+            self.card.number_version += 1;
+            self.change(
+                "token.numberVersion",
+                number_version,
+                self.card.number_version,
+            );
+        }
+        if expiry_before != incoming.expiry {
+            let text = |expiry: Option<Expiry>| expiry.map(|expiry| expiry.to_string());
+            self.change("token.expiry", text(expiry_before), text(incoming.expiry));
+        }
+        self.change("token.version", version, self.card.version);
+        if !number_changed && self.card.cryptogram.is_some() {
+            self.note("cryptogram", "kept: it belongs to the number".to_owned());
+        }
+    }
+
+    /// Fills an empty register from a registration: no cryptogram becomes due by it.
+    pub(super) fn fill_token(&mut self, data: PaymentData) {
+        self.card.version = 1;
+        self.card.number_version = 1;
+        self.change("token.number", Value::Null, data.number.last_four());
+        self.change("token.numberVersion", 0, 1);
+        if let Some(expiry) = data.expiry {
+            self.change("token.expiry", Value::Null, expiry.to_string());
+        }
+        self.change("token.version", 0, 1);
+        self.card.token = Some(Token {
+            number: data.number,
+            expiry: data.expiry,
+            rank: Rank::LOWEST,
+            received_at: self.received_at,
+            refreshed_at: self.received_at,
+            checkout_wanted: false,
+        });
+    }
+}
+
+/// Whether the masked digits or expiry of the same item differ from the decrypted ones.
+fn disagrees(data: &PaymentData, masked: &MaskedFields) -> bool {
+    let differs = |field: &str, width: usize, ours: Option<String>| {
+        let received = masked.get(field).and_then(Value::as_str);
+        match (received, ours) {
+            (Some(received), Some(ours)) => ours != format!("{received:0>width$}"),
+            _ => false,
+        }
+    };
+    differs("tokenLastFour", 4, Some(data.number.last_four()))
+        || differs("tokenExpirationMonth", 2, data.expiry.map(Expiry::month))
+        || differs("tokenExpirationYear", 4, data.expiry.map(Expiry::year))
+}

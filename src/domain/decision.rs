@@ -1,0 +1,174 @@
+//! What [`decide`](super::decide) returns: the verdict, the rule behind it, and what follows.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Card;
+
+/// The verdict on one input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Applied,
+    NoChange,
+    Duplicate,
+    Stale,
+    /// A part waits for something other than a key.
+    Parked(Hold),
+    /// A part cannot be opened or read.
+    Quarantined(Hold),
+}
+
+/// Why an item is parked or quarantined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold(pub &'static str);
+
+impl Hold {
+    pub const UNKNOWN_CARD: Self = Self("unknown-card");
+    pub const STATUS_UNKNOWN: Self = Self("status-unknown");
+    pub const BOTH_FORMS: Self = Self("both-forms");
+    pub const UNKNOWN_KEY: Self = Self("unknown-key");
+    /// What is encrypted does not open, or does not hold what it should.
+    pub const UNREADABLE: Self = Self("unreadable");
+    /// Not a list of objects, so no item can be made out.
+    pub const NOT_A_NOTIFICATION: Self = Self("not-a-notification");
+    /// A refresh came without its data.
+    pub const PAYMENT_DATA_MISSING: Self = Self("payment-data-missing");
+    pub const NO_CARD_ID: Self = Self("no-card-id");
+    pub const DIGITS_DISAGREE: Self = Self("digits-disagree");
+    pub const PROCESSING_FAILED: Self = Self("processing-failed");
+}
+
+impl Hold {
+    /// A key, a registration or a newer tokenkeep may open what is held; nothing opens the others.
+    pub fn may_open_later(self) -> bool {
+        [
+            Self::UNKNOWN_CARD,
+            Self::UNKNOWN_KEY,
+            Self::UNREADABLE,
+            Self::PROCESSING_FAILED,
+        ]
+        .contains(&self)
+    }
+}
+
+impl Verdict {
+    /// The verdict's name, as stored and shown.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::NoChange => "no_change",
+            Self::Duplicate => "duplicate",
+            Self::Stale => "stale",
+            Self::Parked(_) => "parked",
+            Self::Quarantined(_) => "quarantined",
+        }
+    }
+
+    /// Why the item is held, for the two verdicts that hold one.
+    pub fn hold(self) -> Option<Hold> {
+        match self {
+            Self::Parked(hold) | Self::Quarantined(hold) => Some(hold),
+            _ => None,
+        }
+    }
+}
+
+/// The rule that gave a verdict; its name is stored and shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule(pub &'static str);
+
+impl Rule {
+    /// The same identity is already recorded.
+    pub const SAME_IDENTITY: Self = Self("same-identity");
+    /// An untimed item repeats the card's latest one.
+    pub const UNTIMED_REPEAT: Self = Self("untimed-repeat");
+    /// The card has ended; what comes later revives nothing.
+    pub const TERMINAL: Self = Self("terminal");
+    pub const CANCELLED: Self = Self("cancelled");
+    pub const FIRST_TOKEN: Self = Self("first-token");
+    pub const NUMBER_AND_EXPIRY_CHANGED: Self = Self("number-and-expiry-changed");
+    pub const NUMBER_CHANGED: Self = Self("number-changed");
+    pub const EXPIRY_CHANGED: Self = Self("expiry-changed");
+    pub const STATUS_NEWER: Self = Self("status-newer");
+    pub const MASKED_CARD_NEWER: Self = Self("masked-card-newer");
+    pub const TOKEN_OLDER: Self = Self("token-older");
+    pub const STATUS_OLDER: Self = Self("status-older");
+    pub const MASKED_CARD_OLDER: Self = Self("masked-card-older");
+    pub const SAME_VALUES: Self = Self("same-values");
+    pub const UNKNOWN_CARD: Self = Self("unknown-card");
+    pub const STATUS_UNKNOWN: Self = Self("status-unknown");
+    pub const REFRESH_UNREADABLE: Self = Self("refresh-unreadable");
+    pub const REGISTERED: Self = Self("registered");
+    /// The delivery, or the item in it, could not be read as a notification.
+    pub const NOT_READABLE: Self = Self("not-readable");
+}
+
+/// A remark on an item that does not change its verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Flag {
+    /// No usable event time; ranked by its receipt.
+    Untimed,
+    /// Another input of the same event time has a different value.
+    EqualTime,
+    /// Decrypted token and masked digits of the same item differ.
+    DigitsDisagree,
+    /// Masked digits newer than our token differ from it.
+    RefreshSuspected,
+}
+
+/// One field that changed. Full numbers never appear: the token number is shown by its last four.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    pub field: String,
+    pub from: Value,
+    pub to: Value,
+}
+
+/// A call to Mastercard that has become necessary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    pub kind: JobKind,
+    /// Not before this instant (milliseconds since 1970, UTC).
+    pub not_before: i64,
+}
+
+/// The kinds of calls a decision can make necessary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobKind {
+    /// A fresh cryptogram for this `numberVersion`.
+    Cryptogram { number_version: u32 },
+    /// Ask Mastercard what is true.
+    GetCard,
+}
+
+impl JobKind {
+    /// The kind's name, as stored and shown.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cryptogram { .. } => "cryptogram",
+            Self::GetCard => "get_card",
+        }
+    }
+}
+
+/// One step of a decision, for `explain`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceStep {
+    pub register: String,
+    pub step: String,
+}
+
+/// The outcome of [`decide`](super::decide).
+pub struct Decision {
+    /// The card as it is afterwards; none while an unknown card is parked.
+    pub card: Option<Card>,
+    pub verdict: Verdict,
+    pub rule: Rule,
+    pub flags: Vec<Flag>,
+    pub changes: Vec<Change>,
+    pub jobs: Vec<Job>,
+    pub trace: Vec<TraceStep>,
+    /// The card has just ended: every kept number of it is to be wiped, waiting calls dropped.
+    pub ended: bool,
+}

@@ -1,0 +1,153 @@
+//! The masked card: which of its fields are kept, and in what form.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// Masked fields by name; those of `digitalCardData` are prefixed with `digitalCardData.`.
+pub type MaskedFields = BTreeMap<String, Value>;
+
+const DIGITAL_CARD_DATA: &str = "digitalCardData";
+
+/// Text fields of `maskedCard` in the two published variants (Card API and Checkout).
+const TEXT_FIELDS: [&str; 17] = [
+    "srcPaymentCardId",
+    "panBin",
+    "panLastFour",
+    "panExpirationMonth",
+    "panExpirationYear",
+    "tokenUniqueReference",
+    "tokenBinRange",
+    "tokenLastFour",
+    "tokenExpirationMonth",
+    "tokenExpirationYear",
+    "paymentCardDescriptor",
+    "paymentCardType",
+    "serviceId",
+    "paymentAccountReference",
+    "dateOfCardCreated",
+    "dateOfCardLastUsed",
+    "countryCode",
+];
+
+/// Structured fields of `maskedCard`, kept as they come.
+const STRUCTURED_FIELDS: [&str; 5] = [
+    "digitalCardFeatures",
+    "maskedBillingAddress",
+    "dcf",
+    "delegatedAuthenticationModels",
+    "mfaEligibility",
+];
+
+/// Fields of `digitalCardData`. `status` is a register of its own.
+const DIGITAL_TEXT_FIELDS: [&str; 10] = [
+    "descriptorName",
+    "longDescription",
+    "issuerName",
+    "presentationName",
+    "artUri",
+    "artHeight",
+    "artWidth",
+    "foregroundColor",
+    "isCoBranded",
+    "coBrandedName",
+];
+const DIGITAL_STRUCTURED_FIELDS: [&str; 2] = ["pendingEvents", "authenticationMethods"];
+
+/// Takes the known fields out of a `maskedCard`, lenient on type and length. Unknown fields are
+/// ignored, as Mastercard asks; an absent or null field says nothing.
+pub fn masked_fields(masked_card: &Value) -> MaskedFields {
+    let mut fields = MaskedFields::new();
+    let mut take = |source: &Value, prefix: &str, texts: &[&str], structured: &[&str]| {
+        for name in texts {
+            if let Some(text) = source
+                .get(name)
+                .and_then(as_text)
+                .and_then(|t| tidy(name, t))
+            {
+                fields.insert(format!("{prefix}{name}"), Value::String(text));
+            }
+        }
+        for name in structured {
+            match source.get(name) {
+                Some(value @ (Value::Array(_) | Value::Object(_))) if !holds_full_number(value) => {
+                    fields.insert(format!("{prefix}{name}"), value.clone());
+                }
+                _ => {}
+            }
+        }
+    };
+    take(masked_card, "", &TEXT_FIELDS, &STRUCTURED_FIELDS);
+    if let Some(digital) = masked_card.get(DIGITAL_CARD_DATA) {
+        let prefix = format!("{DIGITAL_CARD_DATA}.");
+        take(
+            digital,
+            &prefix,
+            &DIGITAL_TEXT_FIELDS,
+            &DIGITAL_STRUCTURED_FIELDS,
+        );
+    }
+    fields
+}
+
+/// Strings, numbers and booleans as text: Mastercard's samples mix them.
+fn as_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        _ => None,
+    }
+}
+
+/// Normalises one text field. `None` leaves it out: what could be a full number is never kept
+/// among masked data.
+fn tidy(name: &str, text: String) -> Option<String> {
+    match name {
+        "panLastFour" | "tokenLastFour" => Some(last_digits(&text, 4)),
+        "panBin" | "tokenBinRange" => Some(text.chars().take(8).collect()),
+        "panExpirationMonth" if text.len() == 1 => Some(format!("0{text}")),
+        // References: long digit runs in them are no card numbers.
+        "tokenUniqueReference" | "paymentAccountReference" | "srcPaymentCardId" => Some(text),
+        _ => (!has_long_digit_run(&text)).then_some(text),
+    }
+}
+
+fn last_digits(text: &str, count: usize) -> String {
+    let skip = text.chars().count().saturating_sub(count);
+    text.chars().skip(skip).collect()
+}
+
+fn holds_full_number(value: &Value) -> bool {
+    match value {
+        Value::String(text) => has_long_digit_run(text),
+        Value::Number(number) => has_long_digit_run(&number.to_string()),
+        Value::Array(items) => items.iter().any(holds_full_number),
+        Value::Object(fields) => fields.values().any(holds_full_number),
+        _ => false,
+    }
+}
+
+/// A run of 13 to 19 digits, spaces apart, whose check digit fits: it could be a card number.
+fn has_long_digit_run(text: &str) -> bool {
+    let mut run: Vec<u32> = Vec::new();
+    for character in text.chars().filter(|c| *c != ' ').chain(['.']) {
+        match character.to_digit(10) {
+            Some(digit) => run.push(digit),
+            None if (13..=19).contains(&run.len()) && check_digit_fits(&run) => return true,
+            None => run.clear(),
+        }
+    }
+    false
+}
+
+/// The Luhn check of ISO/IEC 7812.
+fn check_digit_fits(digits: &[u32]) -> bool {
+    let sum: u32 = (digits.iter().rev().enumerate())
+        .map(|(place, digit)| match place % 2 {
+            0 => *digit,
+            _ => digit * 2 - if *digit > 4 { 9 } else { 0 },
+        })
+        .sum();
+    sum.is_multiple_of(10)
+}

@@ -1,0 +1,35 @@
+//! The rules of card on file, pure: no database, no network, no clock, no JOSE.
+//!
+//! [`decide`] is the one function through which every input goes: a live notification, a
+//! registration, a replay, a dry run. It takes a card and an input and returns the card as it is
+//! afterwards, a verdict with the rule that gave it, and the calls that have become necessary.
+//!
+//! A card is a set of independent *registers* (status, each masked field, token). Each register
+//! remembers the [`Rank`] of what last set it, and the greater rank wins, so the end state does not
+//! depend on the order in which notifications arrive.
+
+mod card;
+mod decide;
+mod decision;
+mod display;
+mod expiry;
+mod input;
+mod masked;
+mod policy;
+mod rank;
+mod readiness;
+mod secret;
+mod status;
+
+pub use card::{Card, CardId, CardIdFault, LatestItem, Register, Token};
+pub use decide::decide;
+pub use decision::{Change, Decision, Flag, Hold, Job, JobKind, Rule, TraceStep, Verdict};
+pub use display::{Display, display, shown_masked_card};
+pub use expiry::Expiry;
+pub use input::{Input, Notice, Payment, PaymentData, Registration};
+pub use masked::{MaskedFields, masked_fields};
+pub use policy::{CryptogramPolicy, MismatchPolicy, Policy, ProgramMatch, UnknownCardPolicy};
+pub use rank::{Precedence, Rank};
+pub use readiness::{Reason, may_charge, reasons};
+pub use secret::{Cryptogram, NotATokenNumber, TokenNumber};
+pub use status::{CryptogramState, ReportedStatus, Status, Terminal, TerminalState};

@@ -1,0 +1,51 @@
+//! Whether a card may be charged now, and why not if not.
+
+use super::{Card, Status};
+
+/// Why a card may not be charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    Suspended,
+    StatusUnknown,
+    RefreshUnreadable,
+    TokenExpired,
+}
+
+impl Reason {
+    /// The reason's name, as shown.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Suspended => "suspended",
+            Self::StatusUnknown => "status-unknown",
+            Self::RefreshUnreadable => "refresh-unreadable",
+            Self::TokenExpired => "token-expired",
+        }
+    }
+}
+
+/// Everything that stands against charging the card at `now` (milliseconds since 1970, UTC).
+pub fn reasons(card: &Card, now: i64) -> Vec<Reason> {
+    let expired = || {
+        let expiry = card.token.as_ref().and_then(|token| token.expiry);
+        expiry.is_some_and(|expiry| expiry.is_past(now))
+    };
+    let mut reasons = Vec::new();
+    match card.known_status() {
+        Some(Status::Active) => {}
+        Some(Status::Suspended) => reasons.push(Reason::Suspended),
+        None => reasons.push(Reason::StatusUnknown),
+    }
+    if card.refresh_is_unreadable() {
+        reasons.push(Reason::RefreshUnreadable);
+    }
+    if expired() {
+        reasons.push(Reason::TokenExpired);
+    }
+    reasons
+}
+
+/// Whether the card may be charged at `now`: not ended, and nothing stands against it.
+pub fn may_charge(card: &Card, now: i64) -> bool {
+    card.terminal.is_none() && reasons(card, now).is_empty()
+}
