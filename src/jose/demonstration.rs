@@ -1,0 +1,11 @@
+//! The keys that lie in the repository: everybody has them, so production must refuse them.
+
+/// Hex SHA-256 of the SubjectPublicKeyInfo of each demonstration payload key.
+pub const PAYLOAD_KEYS: [&str; 2] = [
+    "c249254b21f79c1b1ff222127eb978db2ef17f1b05dd518ec62580ccec889c2c",
+    "a892b2ea89bfa18cf5f2d4ef9bb0ddc93031d111918be1cc372b3bafc0a27117",
+];
+
+/// Hex SHA-256 of the bytes of each demonstration storage key.
+pub const STORAGE_KEYS: [&str; 1] =
+    ["c34665d41860aaf1e49b5fc0eaf4d41b98c22aaaa7af1484317ca0cefa346398"];

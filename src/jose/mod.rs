@@ -1,0 +1,34 @@
+//! The only room that touches josekit: what is encrypted to us is opened here, what we store is sealed here.
+//!
+//! A token passes [`guard`] before any key is touched; [`Keyring`] then picks the private key and opens it.
+//! [`StorageKeys`] seals and digests what goes into the database. [`json`] is the strict JSON of all three.
+
+mod enc;
+mod hex;
+mod hmac;
+mod key_checks;
+mod key_files;
+mod key_settings;
+mod opening;
+
+pub mod demonstration;
+pub mod encrypting;
+pub mod generating;
+pub mod guard;
+pub mod json;
+pub mod key_error;
+pub mod keyring;
+pub mod sealing;
+
+pub use encrypting::{EncryptError, encrypt};
+pub use generating::{generate_missing, public_key_pem};
+pub use guard::OpenPolicy;
+pub use json::JsonFault;
+pub use key_error::KeyError;
+pub use key_files::exposed_files;
+pub use keyring::{Keyring, PayloadKey};
+pub use opening::OpenError;
+pub use sealing::{Place, SealError, StorageKeys, sealed_with};
+
+#[cfg(test)]
+mod tests;

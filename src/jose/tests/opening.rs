@@ -1,0 +1,265 @@
+//! Which key a token is opened with, and that every failure looks alike.
+
+use super::*;
+use crate::jose::{encrypt, json};
+
+fn vector(name: &str) -> String {
+    let file = repository("tests/data/jose/tokens")
+        .join(name)
+        .with_extension("jwe");
+    fs::read_to_string(file).unwrap().trim_end().to_owned()
+}
+
+fn number_in(plaintext: &[u8]) -> String {
+    json::parse(plaintext).unwrap()["paymentToken"]["paymentToken"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn tokens_of_mastercards_own_library_open() {
+    let keyring = demonstration_keys();
+    for name in ["mastercard-a256gcm-iv16", "mastercard-a256gcm-iv16-retired"] {
+        let plaintext = keyring.open(&vector(name), None).unwrap();
+        assert_eq!(number_in(&plaintext), "5480983162311596", "{name}");
+    }
+    assert_eq!(keyring.private_operations(), 2);
+}
+
+#[test]
+fn tokens_made_by_hand_open_by_kid_alias_key_id_and_fingerprint() {
+    let keyring = demonstration_keys();
+    for name in [
+        "a128gcm-iv12-kid",
+        "a128gcm-iv12-alias",
+        "a192gcm-iv12-hex",
+        "a256gcm-iv12-key-id",
+        "a256gcm-iv12-fingerprint",
+        "a128gcm-iv12-no-kid",
+    ] {
+        let plaintext = keyring.open(&vector(name), None).unwrap();
+        assert_eq!(number_in(&plaintext), "5480983162311596", "{name}");
+    }
+    assert_eq!(keyring.private_operations(), 6);
+}
+
+#[test]
+fn a_token_without_kid_for_a_retired_key_opens_after_the_default_was_tried() {
+    let keyring = demonstration_keys();
+    assert!(
+        keyring
+            .open(&vector("a128gcm-iv12-no-kid-retired"), None)
+            .is_ok()
+    );
+    assert_eq!(keyring.private_operations(), 2);
+}
+
+#[test]
+fn a_fingerprint_beside_the_token_finds_the_key_in_each_of_its_forms() {
+    let token = vector("a128gcm-iv12-no-kid");
+    for hint in [
+        "c249254b21f79c1b1ff222127eb978db2ef17f1b05dd518ec62580ccec889c2c",
+        "C249254B21F79C1B1FF222127EB978DB2EF17F1B05DD518EC62580CCEC889C2C",
+        "wkklSyH3nBsf8iISfrl42y7xfxsF3VGOxiWAzOyInCw",
+        "wkklSyH3nBsf8iISfrl42y7xfxsF3VGOxiWAzOyInCw=",
+        "demo-payload-2026",
+    ] {
+        assert!(
+            demonstration_keys().open(&token, Some(hint)).is_ok(),
+            "{hint}"
+        );
+    }
+    let retired = "a892b2ea89bfa18cf5f2d4ef9bb0ddc93031d111918be1cc372b3bafc0a27117";
+    assert_eq!(
+        demonstration_keys().open(&token, Some(retired)).err(),
+        Some(OpenError::Refused)
+    );
+    assert_eq!(
+        demonstration_keys().open(&token, Some("other")).err(),
+        Some(OpenError::UnknownKey)
+    );
+}
+
+#[test]
+fn a_kid_that_is_known_wins_over_the_fingerprint_and_an_unknown_one_yields_to_it() {
+    let keyring = demonstration_keys();
+    let known = vector("a128gcm-iv12-kid");
+    assert!(keyring.open(&known, Some("demo-payload-2025")).is_ok());
+    let pem = public_pem(&keyring, "demo-payload-2026");
+    let unknown = encrypt(PLAINTEXT, &pem, Some("unknown"), "A256GCM", 16).unwrap();
+    assert!(keyring.open(&unknown, Some("demo-payload-2026")).is_ok());
+    assert_eq!(
+        keyring.open(&unknown, None).err(),
+        Some(OpenError::UnknownKey)
+    );
+}
+
+#[test]
+fn j15_a_token_for_a_key_not_loaded_opens_once_the_key_is_there() {
+    let sender = folder_of_new_keys(&["new"]);
+    let token = encrypt(
+        PLAINTEXT,
+        &public_pem(&load(&sender), "new"),
+        Some("new"),
+        "A128GCM",
+        12,
+    )
+    .unwrap();
+    let receiver = folder_of_new_keys(&["old"]);
+    assert_eq!(
+        load(&receiver).open(&token, None).err(),
+        Some(OpenError::UnknownKey)
+    );
+    fs::copy(
+        sender.path().join("payload/new.pem"),
+        receiver.path().join("payload/new.pem"),
+    )
+    .unwrap();
+    assert_eq!(*load(&receiver).open(&token, None).unwrap(), PLAINTEXT);
+}
+
+#[test]
+fn j16_a_token_without_kid_costs_at_most_four_private_operations() {
+    let kids = ["a", "b", "c", "d", "e", "f"];
+    for count in 1..=kids.len() {
+        let keyring = load(&folder_of_new_keys(&kids[..count]));
+        let foreign = Token::with_header(r#"{"alg":"RSA-OAEP-256","enc":"A256GCM"}"#).text();
+        assert_eq!(keyring.open(&foreign, None).err(), Some(OpenError::Refused));
+        assert_eq!(keyring.private_operations(), count.min(4) as u64);
+    }
+}
+
+#[test]
+fn a_key_of_another_size_is_not_tried() {
+    let folder = folder_of_new_keys(&["small"]);
+    generate_missing(folder.path(), Some("large"), 3072, "today").unwrap();
+    write_settings(&folder, "default = \"large\"\n");
+    let keyring = load(&folder);
+    let token = encrypt(
+        PLAINTEXT,
+        &public_pem(&keyring, "small"),
+        None,
+        "A128GCM",
+        12,
+    )
+    .unwrap();
+    assert_eq!(*keyring.open(&token, None).unwrap(), PLAINTEXT);
+    assert_eq!(keyring.private_operations(), 1);
+    let named = encrypt(
+        PLAINTEXT,
+        &public_pem(&keyring, "small"),
+        Some("large"),
+        "A128GCM",
+        12,
+    )
+    .unwrap();
+    assert_guarded(&keyring, &named);
+}
+
+#[test]
+fn an_empty_keyring_refuses_without_an_operation() {
+    let folder = tempfile::tempdir().unwrap();
+    let keyring = load(&folder);
+    assert!(keyring.is_empty());
+    assert_guarded(&keyring, &vector("a128gcm-iv12-no-kid"));
+}
+
+#[test]
+fn j17_every_failure_behind_the_guard_looks_the_same() {
+    let keyring = demonstration_keys();
+    let good = Token::with_header(HEADER);
+    let spoilt = |place: usize| {
+        let mut token = good.clone();
+        token.0[place][0] ^= 1;
+        token.text()
+    };
+    let bad_oaep = spoilt(1);
+    let bad_tag = spoilt(4);
+    let wrong_cek = Token::new(HEADER, &[7; 16], &[1; 12]).text();
+    let malformed = "a.b.c".to_owned();
+    for token in [
+        bad_oaep,
+        bad_tag,
+        wrong_cek,
+        malformed,
+        spoilt(2),
+        spoilt(3),
+    ] {
+        let error = keyring.open(&token, None).unwrap_err();
+        assert_eq!(error, OpenError::Refused);
+        assert_eq!(error.to_string(), "the token cannot be opened");
+    }
+}
+
+#[test]
+fn j20_a_cek_of_the_wrong_length_is_refused_and_an_all_zero_one_is_not_special() {
+    let keyring = demonstration_keys();
+    for (enc, right) in [("A128GCM", 16), ("A192GCM", 24), ("A256GCM", 32)] {
+        let header = HEADER.replace("A256GCM", enc);
+        for length in [0, 15, 16, 24, 31, 32, 33, 190] {
+            let token = Token::new(&header, &vec![0; length], &[1; 12]).text();
+            let opened = keyring.open(&token, None);
+            assert_eq!(opened.is_ok(), length == right, "{enc} {length}");
+        }
+    }
+}
+
+#[test]
+fn j21_cbc_opens_only_where_it_is_allowed_and_only_unchanged() {
+    let token = vector("a128cbc-hs256");
+    assert_guarded(&demonstration_keys(), &token);
+    let keyring = Keyring::load(&repository("keys"), OpenPolicy { allow_cbc: true }).unwrap();
+    assert_eq!(
+        number_in(&keyring.open(&token, None).unwrap()),
+        "5480983162311596"
+    );
+    let parts: Vec<Vec<u8>> = token
+        .split('.')
+        .map(|part| URL_SAFE_NO_PAD.decode(part).unwrap())
+        .collect();
+    let good = Token(parts.try_into().unwrap());
+    for place in [2, 3, 4] {
+        for byte in 0..good.0[place].len() {
+            let mut changed = good.clone();
+            changed.0[place][byte] ^= 0x80;
+            assert_eq!(
+                keyring.open(&changed.text(), None).err(),
+                Some(OpenError::Refused)
+            );
+        }
+    }
+    let mut other_header = good;
+    other_header.0[0].extend_from_slice(b" ");
+    assert_eq!(
+        keyring.open(&other_header.text(), None).err(),
+        Some(OpenError::Refused)
+    );
+}
+
+#[test]
+fn j26_a_header_that_means_the_same_but_reads_otherwise_is_refused() {
+    let keyring = demonstration_keys();
+    let good = Token::with_header(HEADER);
+    for header in [
+        r#"{"enc":"A256GCM","alg":"RSA-OAEP-256","kid":"demo-payload-2026"}"#,
+        r#"{"alg":"RSA-OAEP-256","enc":"A256GCM"}"#,
+        r#"{"alg":"RSA-OAEP-256","enc":"A256GCM","kid":"demo-payload-2026" }"#,
+    ] {
+        let mut token = good.clone();
+        token.0[0] = header.into();
+        assert_eq!(
+            keyring.open(&token.text(), None).err(),
+            Some(OpenError::Refused)
+        );
+    }
+    let other = Token::new(HEADER, &[8; 32], &[2; 12]);
+    for place in 1..5 {
+        let mut token = good.clone();
+        token.0[place] = other.0[place].clone();
+        assert_eq!(
+            keyring.open(&token.text(), None).err(),
+            Some(OpenError::Refused)
+        );
+    }
+}
