@@ -1,0 +1,110 @@
+//! One element of a notification, read as far as it can be without a key.
+
+use serde_json::{Map, Value};
+
+use super::event_time;
+use crate::domain::{CardId, Hold, MaskedFields, ReportedStatus, masked_fields};
+
+const TOKEN_REFRESH: &str = "TOKEN_REFRESH";
+/// Longer reason codes are cut: they are shown, never decided upon.
+const MAX_REASON: usize = 64;
+
+/// An element that names its card.
+pub struct Item {
+    pub card_id: CardId,
+    /// Milliseconds since 1970, UTC; none if it cannot be used.
+    pub event_time: Option<i64>,
+    /// Directional only; never decides anything.
+    pub reason: Option<String>,
+    pub status: ReportedStatus,
+    pub masked: MaskedFields,
+    pub payment: PaymentPart,
+    /// The element without `paymentData` and event time, for the record and the identity.
+    pub content: Value,
+}
+
+/// What stands in `paymentData`.
+pub enum PaymentPart {
+    Absent,
+    /// A JWE, with the `keyFingerprintId` beside it.
+    Jwe {
+        token: String,
+        fingerprint: Option<String>,
+    },
+    /// Already clear, as may happen inside the fully encrypted form.
+    Clear(Value),
+    /// A refresh without usable data.
+    Missing,
+}
+
+/// The element cannot be read as a notification of a card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreadable(pub Hold);
+
+impl Item {
+    /// Reads an element. Only what is not an object, or names no card, is refused.
+    pub fn read(element: Value, received_at: i64) -> Result<Self, Unreadable> {
+        let Value::Object(mut fields) = element else {
+            return Err(Unreadable(Hold::NOT_A_NOTIFICATION));
+        };
+        let masked_card = fields.get("maskedCard").cloned().unwrap_or_default();
+        let card_id = masked_card
+            .get("srcDigitalCardId")
+            .and_then(Value::as_str)
+            .and_then(|id| CardId::parse(id).ok())
+            .ok_or(Unreadable(Hold::NO_CARD_ID))?;
+        let reason = text(fields.get("reasonCode"));
+        let time = fields.remove("eventTimeStamp");
+        let other_time = fields.remove("eventTimestamp");
+        let payment = payment_part(&mut fields, reason.as_deref());
+        Ok(Self {
+            card_id,
+            event_time: event_time(time.or(other_time).as_ref(), received_at),
+            reason: reason.map(|reason| shown(&reason)),
+            status: reported_status(&masked_card),
+            masked: masked_fields(&masked_card),
+            payment,
+            content: Value::Object(fields),
+        })
+    }
+}
+
+/// Takes `paymentData` out of the element, so that no number stays in its content.
+fn payment_part(fields: &mut Map<String, Value>, reason: Option<&str>) -> PaymentPart {
+    let fingerprint = fields.remove("keyFingerprintId");
+    match fields.remove("paymentData") {
+        Some(Value::String(token)) if !token.is_empty() => PaymentPart::Jwe {
+            token,
+            fingerprint: text(fingerprint.as_ref()),
+        },
+        Some(clear @ Value::Object(_)) => PaymentPart::Clear(clear),
+        // With TOKEN_REFRESH the data always comes: without it the refresh cannot be read.
+        None | Some(Value::Null) if reason != Some(TOKEN_REFRESH) => PaymentPart::Absent,
+        _ => PaymentPart::Missing,
+    }
+}
+
+/// Strict: exactly one of the three words, else unknown. A missing status is unknown too.
+fn reported_status(masked_card: &Value) -> ReportedStatus {
+    let word = masked_card
+        .get("digitalCardData")
+        .and_then(|data| data.get("status"));
+    match word {
+        Some(Value::String(word)) => match ReportedStatus::from_word(word) {
+            ReportedStatus::Unknown(word) => ReportedStatus::Unknown(shown(&word)),
+            known => known,
+        },
+        _ => ReportedStatus::Unknown(String::new()),
+    }
+}
+
+fn text(value: Option<&Value>) -> Option<String> {
+    value.and_then(Value::as_str).map(str::to_owned)
+}
+
+/// Text that will be stored and shown: cut, and without control characters (PostgreSQL cannot hold
+/// U+0000, a terminal obeys the others).
+fn shown(text: &str) -> String {
+    let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    text.chars().take(MAX_REASON).map(clean).collect()
+}

@@ -1,0 +1,17 @@
+//! The wire form of a Card Notification: lenient where Mastercard is loose, strict on identity and
+//! status.
+//!
+//! A request body is an [`Envelope`]; it holds elements, plain or as one JWE; an element becomes an
+//! [`Item`]. Nothing here decrypts: what is encrypted is handed on as it came.
+
+mod envelope;
+mod event_time;
+mod identity;
+mod item;
+mod payment_data;
+
+pub use envelope::{Envelope, EnvelopeFault, elements};
+pub use event_time::event_time;
+pub use identity::identity;
+pub use item::{Item, PaymentPart, Unreadable};
+pub use payment_data::payment_data;
