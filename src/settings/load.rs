@@ -1,0 +1,180 @@
+//! Layers the settings: defaults, file, environment, flags.
+
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::{DEFAULTS, Settings};
+
+/// The file read when `--config` names none, if it is there.
+const DEFAULT_FILE: &str = "tokenkeep.toml";
+const PREFIX: &str = "TOKENKEEP_";
+/// Read by the command line itself, not a setting.
+const NOT_SETTINGS: [&str; 1] = ["TOKENKEEP_CONFIG"];
+
+/// What the command line says.
+#[derive(Debug, Default, Clone)]
+pub struct Overrides {
+    pub config: Option<PathBuf>,
+    /// Settings by their dotted names.
+    pub values: Vec<(&'static str, Value)>,
+}
+
+/// A mistake in the settings, with its place.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("{path}: cannot be read: {cause}", path = .0.display(), cause = .1)]
+    Unreadable(PathBuf, std::io::ErrorKind),
+    #[error("{place}: {message}")]
+    Wrong { place: String, message: String },
+    #[error("the settings as a whole: {0}")]
+    Inconsistent(String),
+}
+
+impl Settings {
+    /// Loads the settings. `environment` is the process's variables, handed in for tests.
+    pub fn load(
+        overrides: &Overrides,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        let mut table = defaults()?;
+        if let Some((path, text)) = file(overrides.config.as_deref())? {
+            let place = path.display().to_string();
+            overlay(&mut table, parse(&place, &text)?);
+            check(&place, &table)?;
+        }
+        for (name, value) in environment {
+            if let Some(setting) = setting_of_variable(&name) {
+                set(&mut table, &setting, from_text(&value));
+                check(&name, &table)?;
+            }
+        }
+        for (name, value) in &overrides.values {
+            set(&mut table, name, value.clone());
+            check(&format!("--{}", name.replace('_', "-")), &table)?;
+        }
+        let settings = check("the settings", &table)?;
+        settings.checked()
+    }
+
+    /// The defaults alone.
+    pub fn defaults() -> Result<Self, SettingsError> {
+        check("the settings", &defaults()?)
+    }
+
+    /// What no single value shows.
+    fn checked(self) -> Result<Self, SettingsError> {
+        let inconsistent = |message: String| Err(SettingsError::Inconsistent(message));
+        let default = &self.policy.default_program;
+        if !default.is_empty() && !self.programs.contains_key(default) {
+            return inconsistent(format!(
+                "policy.default_program names no program: {default}"
+            ));
+        }
+        if !(200..300).contains(&self.receiver.success_status) {
+            return inconsistent("receiver.success_status is not a success (2xx)".to_owned());
+        }
+        if !self.receiver.path.starts_with('/') {
+            return inconsistent("receiver.path does not begin with /".to_owned());
+        }
+        let positive = [
+            ("receiver.queue", self.receiver.queue),
+            ("receiver.commit_batch", self.receiver.commit_batch),
+            ("receiver.max_body", self.receiver.max_body),
+            ("processor.batch", self.processor.batch as usize),
+        ];
+        match positive.iter().find(|(_, value)| *value == 0) {
+            Some((name, _)) => inconsistent(format!("{name} must be above 0")),
+            None => Ok(self),
+        }
+    }
+}
+
+fn defaults() -> Result<Table, SettingsError> {
+    parse("the default settings", DEFAULTS)
+}
+
+fn file(named: Option<&Path>) -> Result<Option<(PathBuf, String)>, SettingsError> {
+    let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some((path.to_owned(), text))),
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(SettingsError::Unreadable(path.to_owned(), error.kind())),
+    }
+}
+
+fn parse(place: &str, text: &str) -> Result<Table, SettingsError> {
+    text.parse().map_err(|error: toml::de::Error| {
+        let line = error.span().map_or(1, |span| {
+            text.get(..span.start)
+                .unwrap_or_default()
+                .matches('\n')
+                .count()
+                + 1
+        });
+        SettingsError::Wrong {
+            place: format!("{place}:{line}"),
+            message: error.message().to_owned(),
+        }
+    })
+}
+
+/// Deserialises what has been laid together so far, so that a mistake is told with its layer.
+fn check(place: &str, table: &Table) -> Result<Settings, SettingsError> {
+    table
+        .clone()
+        .try_into()
+        .map_err(|error: toml::de::Error| SettingsError::Wrong {
+            place: place.to_owned(),
+            message: error.message().to_owned(),
+        })
+}
+
+fn overlay(table: &mut Table, layer: Table) {
+    for (name, value) in layer {
+        match (table.get_mut(&name), value) {
+            (Some(Value::Table(inner)), Value::Table(layer)) => overlay(inner, layer),
+            (_, value) => {
+                table.insert(name, value);
+            }
+        }
+    }
+}
+
+/// `TOKENKEEP_RECEIVER__MAX_BODY` as `receiver.max_body`; `DATABASE_URL` as it is.
+fn setting_of_variable(name: &str) -> Option<String> {
+    if name == "DATABASE_URL" {
+        return Some("database_url".to_owned());
+    }
+    let setting = name
+        .strip_prefix(PREFIX)
+        .filter(|_| !NOT_SETTINGS.contains(&name))?;
+    // The tests' own variables are nobody's settings.
+    let is_test = setting.starts_with("TEST_");
+    (!is_test).then(|| setting.to_lowercase().replace("__", "."))
+}
+
+fn set(table: &mut Table, name: &str, value: Value) {
+    match name.split_once('.') {
+        None => {
+            table.insert(name.to_owned(), value);
+        }
+        Some((section, rest)) => {
+            let inner = table
+                .entry(section.to_owned())
+                .or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(inner) = inner {
+                set(inner, rest, value);
+            }
+        }
+    }
+}
+
+/// Whole numbers, booleans and lists as what they are, everything else as text.
+fn from_text(text: &str) -> Value {
+    let parsed = format!("value = {text}").parse::<Table>().ok();
+    match parsed.and_then(|mut table| table.remove("value")) {
+        Some(value @ (Value::Integer(_) | Value::Boolean(_) | Value::Array(_))) => value,
+        _ => Value::String(text.to_owned()),
+    }
+}

@@ -1,0 +1,33 @@
+//! The clock, injected so that tests can set it.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+/// Tells the time in milliseconds since 1970 (UTC).
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> i64 + Send + Sync>);
+
+impl Clock {
+    /// The clock of the machine.
+    pub fn system() -> Self {
+        Self(Arc::new(|| Utc::now().timestamp_millis()))
+    }
+
+    /// A clock that tells what `time` says.
+    pub fn from_fn(time: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+        Self(Arc::new(time))
+    }
+
+    /// Now.
+    pub fn now(&self) -> i64 {
+        (self.0)()
+    }
+}
+
+/// An instant as it is shown everywhere: ISO-8601 with milliseconds, UTC.
+pub fn timestamp(milliseconds: i64) -> String {
+    DateTime::<Utc>::from_timestamp_millis(milliseconds)
+        .map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true))
+        .unwrap_or_default()
+}
