@@ -1,0 +1,236 @@
+//! Cards and their tokens.
+
+use std::collections::{BTreeSet, HashMap};
+
+use diesel::prelude::*;
+
+use super::connection::on_backend;
+use super::schema::{cards, cryptograms, notifications, registrations, tokens};
+use super::{DeliveryState, StoreError, Tx};
+use crate::domain::{Card, CardId, Expiry, Rank, TerminalState, Token, TokenNumber};
+
+/// A card as it is stored, with what the domain does not know of it.
+pub struct CardRow {
+    pub card: Card,
+    pub program: Option<String>,
+    /// Milliseconds since 1970, UTC.
+    pub updated_at: i64,
+}
+
+/// Which cards to list.
+#[derive(Debug, Default, Clone)]
+pub struct CardFilter {
+    pub consumer_reference: Option<String>,
+    /// Also cards that have ended.
+    pub with_ended: bool,
+    /// Only ids above this one.
+    pub after: Option<String>,
+    pub limit: i64,
+}
+
+#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = cards, treat_none_as_null = true)]
+struct StoredCard {
+    id: String,
+    program: Option<String>,
+    consumer_reference: Option<String>,
+    status: Option<String>,
+    state: String,
+    updated_at: i64,
+}
+
+#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = tokens, treat_none_as_null = true)]
+struct StoredToken {
+    card_id: String,
+    number_version: i32,
+    number: Vec<u8>,
+    expiration_month: Option<String>,
+    expiration_year: Option<String>,
+    rank: String,
+    received_at: i64,
+    refreshed_at: i64,
+    checkout_wanted: bool,
+}
+
+impl Tx<'_> {
+    /// The cards of these ids that are known here.
+    pub fn load_cards(
+        &mut self,
+        ids: &BTreeSet<CardId>,
+    ) -> Result<HashMap<CardId, Card>, StoreError> {
+        let ids: Vec<&str> = ids.iter().map(CardId::as_str).collect();
+        let rows = cards::table
+            .left_join(tokens::table)
+            .filter(cards::id.eq_any(ids))
+            .select((StoredCard::as_select(), Option::<StoredToken>::as_select()))
+            .load(self.connection)?;
+        let known = |row| {
+            self.read_card(row)
+                .map(|row| (row.card.id.clone(), row.card))
+        };
+        rows.into_iter().map(known).collect()
+    }
+
+    /// One card, if it is known here.
+    pub fn card(&mut self, id: &CardId) -> Result<Option<CardRow>, StoreError> {
+        let row = cards::table
+            .left_join(tokens::table)
+            .filter(cards::id.eq(id.as_str()))
+            .select((StoredCard::as_select(), Option::<StoredToken>::as_select()))
+            .first(self.connection)
+            .optional()?;
+        row.map(|row| self.read_card(row)).transpose()
+    }
+
+    /// Cards in ascending order of their ids.
+    pub fn list_cards(&mut self, filter: &CardFilter) -> Result<Vec<CardRow>, StoreError> {
+        let mut query = cards::table.left_join(tokens::table).into_boxed();
+        if let Some(reference) = &filter.consumer_reference {
+            query = query.filter(cards::consumer_reference.eq(reference));
+        }
+        if !filter.with_ended {
+            let ended = cards::status.eq(TerminalState::Cancelled.word());
+            query = query.filter(cards::status.is_null().or(diesel::dsl::not(ended)));
+        }
+        if let Some(after) = &filter.after {
+            query = query.filter(cards::id.gt(after));
+        }
+        let rows = query
+            .order(cards::id)
+            .limit(filter.limit)
+            .select((StoredCard::as_select(), Option::<StoredToken>::as_select()))
+            .load(self.connection)?;
+        rows.into_iter().map(|row| self.read_card(row)).collect()
+    }
+
+    fn read_card(&self, row: (StoredCard, Option<StoredToken>)) -> Result<CardRow, StoreError> {
+        let (stored, token) = row;
+        let damaged = |_| StoreError::Damaged("a card's state cannot be read");
+        let mut card: Card = serde_json::from_str(&stored.state).map_err(damaged)?;
+        card.token = token.map(|token| self.read_token(&token)).transpose()?;
+        Ok(CardRow {
+            card,
+            program: stored.program,
+            updated_at: stored.updated_at,
+        })
+    }
+
+    fn read_token(&self, stored: &StoredToken) -> Result<Token, StoreError> {
+        let damaged = || StoreError::Damaged("a token cannot be read");
+        let number = self.open(&stored.number, "tokens", "number", &stored.card_id)?;
+        let number = std::str::from_utf8(&number)
+            .ok()
+            .and_then(|n| TokenNumber::parse(n).ok());
+        let expiry = match (&stored.expiration_month, &stored.expiration_year) {
+            (Some(month), Some(year)) => Some(Expiry::parse(month, year).ok_or_else(damaged)?),
+            _ => None,
+        };
+        Ok(Token {
+            number: number.ok_or_else(damaged)?,
+            expiry,
+            rank: serde_json::from_str::<Rank>(&stored.rank).map_err(|_| damaged())?,
+            received_at: stored.received_at,
+            refreshed_at: stored.refreshed_at,
+            checkout_wanted: stored.checkout_wanted,
+        })
+    }
+
+    /// Writes a card as it is after a decision. `program` is the one it is known to belong to.
+    pub fn save_card(
+        &mut self,
+        card: &Card,
+        program: Option<String>,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        let damaged = |_| StoreError::Damaged("a card's state cannot be written");
+        let stored = StoredCard {
+            id: card.id.as_str().to_owned(),
+            program,
+            consumer_reference: card.consumer_reference.clone(),
+            status: card.status_word().map(str::to_owned),
+            state: serde_json::to_string(card).map_err(damaged)?,
+            updated_at: now,
+        };
+        on_backend!(self.connection, c => {
+            diesel::insert_into(cards::table)
+                .values((&stored, cards::created_at.eq(now)))
+                .on_conflict(cards::id)
+                .do_update()
+                .set(&stored)
+                .execute(c)
+        })?;
+        if card.cryptogram.is_none() {
+            // Before the token: it may only stand beside the number it belongs to.
+            let of_card = cryptograms::table.filter(cryptograms::card_id.eq(card.id.as_str()));
+            diesel::delete(of_card).execute(self.connection)?;
+        }
+        match &card.token {
+            Some(token) => self.save_token(card, token),
+            None => {
+                let of_card = tokens::table.filter(tokens::card_id.eq(card.id.as_str()));
+                diesel::delete(of_card).execute(self.connection)?;
+                Ok(())
+            }
+        }
+    }
+
+    fn save_token(&mut self, card: &Card, token: &Token) -> Result<(), StoreError> {
+        let damaged = |_| StoreError::Damaged("a token cannot be written");
+        let card_id = card.id.as_str();
+        let stored = StoredToken {
+            card_id: card_id.to_owned(),
+            number_version: i32::try_from(card.number_version)
+                .map_err(|_| StoreError::Damaged("a version is out of range"))?,
+            number: self.seal(
+                token.number.expose().as_bytes(),
+                "tokens",
+                "number",
+                card_id,
+            )?,
+            expiration_month: token.expiry.map(Expiry::month),
+            expiration_year: token.expiry.map(Expiry::year),
+            rank: serde_json::to_string(&token.rank).map_err(damaged)?,
+            received_at: token.received_at,
+            refreshed_at: token.refreshed_at,
+            checkout_wanted: token.checkout_wanted,
+        };
+        on_backend!(self.connection, c => {
+            diesel::insert_into(tokens::table)
+                .values(&stored)
+                .on_conflict(tokens::card_id)
+                .do_update()
+                .set(&stored)
+                .execute(c)
+        })?;
+        Ok(())
+    }
+
+    /// Wipes every kept number of a card that has ended: in its items, its registrations, and the
+    /// bodies of its deliveries (the items keep what is worth keeping). A held delivery keeps its
+    /// body, other cards wait in it.
+    pub fn wipe_numbers(&mut self, id: &CardId) -> Result<(), StoreError> {
+        use super::schema::deliveries;
+        let no_bytes = None::<Vec<u8>>;
+        let items = notifications::table.filter(notifications::card_id.eq(id.as_str()));
+        diesel::update(items)
+            .set(notifications::payment.eq(&no_bytes))
+            .execute(self.connection)?;
+        let registered = registrations::table.filter(registrations::card_id.eq(id.as_str()));
+        diesel::update(registered)
+            .set(registrations::payment.eq(&no_bytes))
+            .execute(self.connection)?;
+        let sequences: Vec<i64> = notifications::table
+            .filter(notifications::card_id.eq(id.as_str()))
+            .select(notifications::delivery_sequence)
+            .distinct()
+            .load(self.connection)?;
+        let done = deliveries::table
+            .filter(deliveries::sequence.eq_any(sequences))
+            .filter(deliveries::state.eq(DeliveryState::Done.name()));
+        diesel::update(done)
+            .set(deliveries::body.eq(&no_bytes))
+            .execute(self.connection)?;
+        Ok(())
+    }
+}

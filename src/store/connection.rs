@@ -1,0 +1,195 @@
+//! One connection type for both databases, set up and checked before its first use.
+
+use std::sync::OnceLock;
+
+use diesel::connection::{
+    AnsiTransactionManager, Connection, SimpleConnection, TransactionManager,
+};
+use diesel::{PgConnection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query, sql_types};
+
+use super::{DatabaseUrl, StoreError};
+
+/// A connection to either database.
+#[derive(diesel::MultiConnection)]
+pub enum AnyConnection {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+/// Writes one statement for both databases where the common connection type cannot carry it
+/// (`ON CONFLICT`, multi-row inserts).
+macro_rules! on_backend {
+    ($connection:expr, $c:ident => $body:expr) => {
+        match $connection {
+            $crate::store::connection::AnyConnection::Sqlite($c) => $body,
+            $crate::store::connection::AnyConnection::Postgres($c) => $body,
+        }
+    };
+}
+pub(super) use on_backend;
+
+impl AnyConnection {
+    /// Begins a write transaction. On SQLite it takes the write lock at once: a plain `BEGIN` would
+    /// fail in the middle when another process writes.
+    pub fn begin(&mut self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(c) => AnsiTransactionManager::begin_transaction_sql(c, "BEGIN IMMEDIATE")?,
+            Self::Postgres(c) => AnsiTransactionManager::begin_transaction(c)?,
+        }
+        Ok(())
+    }
+
+    /// Commits. When this fails, nothing may be acknowledged.
+    pub fn commit(&mut self) -> Result<(), StoreError> {
+        let committed = on_backend!(self, c => AnsiTransactionManager::commit_transaction(c));
+        if committed.is_err() {
+            self.roll_back();
+        }
+        Ok(committed?)
+    }
+
+    /// Undoes the transaction, if there is one. A failure is of no consequence: the work is not
+    /// acknowledged, and the pool drops a broken connection.
+    pub fn roll_back(&mut self) {
+        let _ = on_backend!(self, c => AnsiTransactionManager::rollback_transaction(c));
+    }
+}
+
+/// Makes connections for the pool.
+pub struct Manager {
+    url: DatabaseUrl,
+    checked: OnceLock<()>,
+}
+
+impl Manager {
+    pub fn new(url: DatabaseUrl) -> Self {
+        Self {
+            url,
+            checked: OnceLock::new(),
+        }
+    }
+
+    /// Connects, sets the connection up and checks what durability depends on.
+    pub fn establish(&self) -> Result<AnyConnection, StoreError> {
+        let connection = match &self.url {
+            DatabaseUrl::Sqlite(path) => {
+                let path = path.to_string_lossy();
+                let mut c = SqliteConnection::establish(&path).map_err(|_| {
+                    StoreError::Connect(format!("{path} cannot be opened as a SQLite file"))
+                })?;
+                set_up_sqlite(&mut c)?;
+                AnyConnection::Sqlite(c)
+            }
+            DatabaseUrl::Postgres(url) => {
+                let mut c = PgConnection::establish(&with_timeouts(url))
+                    .map_err(|_| StoreError::Connect(self.url.to_string()))?;
+                set_up_postgres(&mut c, &self.checked)?;
+                AnyConnection::Postgres(c)
+            }
+        };
+        Ok(connection)
+    }
+}
+
+impl r2d2::ManageConnection for Manager {
+    type Connection = AnyConnection;
+    type Error = StoreError;
+
+    fn connect(&self) -> Result<AnyConnection, StoreError> {
+        self.establish()
+    }
+
+    fn is_valid(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
+        Ok(connection.batch_execute("SELECT 1")?)
+    }
+
+    fn has_broken(&self, connection: &mut AnyConnection) -> bool {
+        on_backend!(connection, c => {
+            std::thread::panicking()
+                || AnsiTransactionManager::is_broken_transaction_manager(c)
+        })
+    }
+}
+
+/// Pool errors are told once, by whoever needed the connection.
+#[derive(Debug)]
+pub struct QuietErrors;
+
+impl r2d2::HandleError<StoreError> for QuietErrors {
+    fn handle_error(&self, error: StoreError) {
+        log::debug!("a database connection could not be made: {error}");
+    }
+}
+
+#[derive(QueryableByName)]
+struct Setting {
+    #[diesel(sql_type = sql_types::Text)]
+    value: String,
+}
+
+/// Below this, two connections to one WAL file could corrupt it (the WAL-reset bug).
+const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
+
+fn set_up_sqlite(c: &mut SqliteConnection) -> Result<(), StoreError> {
+    // Waiting comes first: the others may need the lock. secure_delete overwrites what is wiped.
+    c.batch_execute(
+        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+         PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;",
+    )?;
+    let mut expect = |query: &str, what: &str, good: &dyn Fn(&str) -> bool| {
+        let value = sql_query(query).get_result::<Setting>(c)?.value;
+        if good(&value) {
+            return Ok(());
+        }
+        Err(StoreError::Unfit(format!("{what} is {value}")))
+    };
+    let setting = |name: &str| format!("SELECT CAST({name} AS TEXT) AS value FROM pragma_{name}");
+    expect(
+        "SELECT sqlite_version() AS value",
+        "SQLite's version (3.51.3 at least)",
+        &|version| {
+            let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+            let mut next = || parts.next().unwrap_or(0);
+            (next(), next(), next()) >= OLDEST_SQLITE
+        },
+    )?;
+    expect(
+        &setting("journal_mode"),
+        "journal_mode (must be wal)",
+        &|v| v == "wal",
+    )?;
+    expect(
+        &setting("synchronous"),
+        "synchronous (must be 2, FULL)",
+        &|v| v == "2",
+    )?;
+    expect(&setting("foreign_keys"), "foreign_keys (must be 1)", &|v| {
+        v == "1"
+    })
+}
+
+fn set_up_postgres(c: &mut PgConnection, checked: &OnceLock<()>) -> Result<(), StoreError> {
+    c.batch_execute(
+        "SET statement_timeout = '3s'; SET lock_timeout = '3s'; \
+         SET idle_in_transaction_session_timeout = '10s'; SET client_min_messages = 'warning'; \
+         SET synchronous_commit = 'on'; SET default_transaction_isolation = 'read committed';",
+    )?;
+    if checked.get().is_some() {
+        return Ok(());
+    }
+    for name in ["synchronous_commit", "fsync", "full_page_writes"] {
+        let query = format!("SELECT current_setting('{name}') AS value");
+        let value = sql_query(query).get_result::<Setting>(c)?.value;
+        if value != "on" {
+            return Err(StoreError::Unfit(format!("{name} is {value} (must be on)")));
+        }
+    }
+    let _ = checked.set(());
+    Ok(())
+}
+
+/// Adds what libpq needs to give up in time on a server that is gone.
+fn with_timeouts(url: &str) -> String {
+    let joint = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{joint}connect_timeout=3&tcp_user_timeout=3000&application_name=tokenkeep")
+}

@@ -1,0 +1,185 @@
+//! Deliveries: what was received and acknowledged, in the order of arrival.
+
+use std::collections::HashSet;
+
+use diesel::prelude::*;
+use zeroize::Zeroizing;
+
+use super::connection::{AnyConnection, on_backend};
+use super::schema::deliveries;
+use super::{StoreError, Tx};
+
+/// A delivery to be kept. Its id is made by the receiver: the body is sealed for that row.
+pub struct NewDelivery {
+    pub id: String,
+    /// Milliseconds since 1970, UTC.
+    pub received_at: i64,
+    /// Who brought it: `mastercard`, or a replay.
+    pub source: &'static str,
+    /// `X-Src-Response-Host`, as it came. Sender-controlled: never a URL to call.
+    pub response_host: Option<String>,
+    pub body: Vec<u8>,
+}
+
+/// A delivery that waits to be decided.
+pub struct Delivery {
+    pub sequence: i64,
+    pub id: String,
+    pub received_at: i64,
+    /// None if it cannot be unsealed: the storage key is missing or the row was altered.
+    pub body: Option<Zeroizing<Vec<u8>>>,
+}
+
+/// Which waiting deliveries to take.
+#[derive(Debug, Clone, Copy)]
+pub enum Waiting {
+    /// This many, those that arrived first.
+    First(i64),
+    /// The one of this sequence.
+    This(i64),
+}
+
+/// Where a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryState {
+    Waiting,
+    /// An item waits for a key or a registration; the body is kept until then.
+    Held,
+    Done,
+}
+
+impl DeliveryState {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Held => "held",
+            Self::Done => "done",
+        }
+    }
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = deliveries, treat_none_as_default_value = false)]
+struct NewRow<'a> {
+    id: &'a str,
+    received_at: i64,
+    source: &'a str,
+    response_host: Option<&'a str>,
+    body: Option<Vec<u8>>,
+    state: &'a str,
+}
+
+#[derive(Queryable)]
+struct WaitingRow {
+    sequence: i64,
+    id: String,
+    received_at: i64,
+    body: Option<Vec<u8>>,
+}
+
+impl Tx<'_> {
+    /// Keeps deliveries, in this order.
+    pub fn insert_deliveries(&mut self, new: &[NewDelivery]) -> Result<(), StoreError> {
+        let mut rows = Vec::with_capacity(new.len());
+        for delivery in new {
+            rows.push(NewRow {
+                id: &delivery.id,
+                received_at: delivery.received_at,
+                source: delivery.source,
+                response_host: delivery.response_host.as_deref(),
+                body: Some(self.seal(&delivery.body, "deliveries", "body", &delivery.id)?),
+                state: DeliveryState::Waiting.name(),
+            });
+        }
+        on_backend!(self.connection, c => {
+            diesel::insert_into(deliveries::table).values(&rows).execute(c)
+        })?;
+        Ok(())
+    }
+
+    /// Waiting deliveries in the order of their arrival. On PostgreSQL they are claimed for this
+    /// transaction: another process does not see them until it ends.
+    pub fn waiting_deliveries(&mut self, which: Waiting) -> Result<Vec<Delivery>, StoreError> {
+        let (from, to, limit) = match which {
+            Waiting::First(limit) => (i64::MIN, i64::MAX, limit),
+            Waiting::This(sequence) => (sequence, sequence, 1),
+        };
+        let waiting = deliveries::table
+            .filter(deliveries::state.eq(DeliveryState::Waiting.name()))
+            .filter(deliveries::sequence.between(from, to))
+            .order(deliveries::sequence)
+            .limit(limit)
+            .select((
+                deliveries::sequence,
+                deliveries::id,
+                deliveries::received_at,
+                deliveries::body,
+            ));
+        let rows: Vec<WaitingRow> = match self.connection {
+            AnyConnection::Sqlite(c) => waiting.load(c)?,
+            AnyConnection::Postgres(c) => waiting.for_update().skip_locked().load(c)?,
+        };
+        let open = |row: WaitingRow| Delivery {
+            body: row
+                .body
+                .and_then(|b| self.open(&b, "deliveries", "body", &row.id).ok()),
+            sequence: row.sequence,
+            id: row.id,
+            received_at: row.received_at,
+        };
+        Ok(rows.into_iter().map(open).collect())
+    }
+
+    /// The sequences of the waiting deliveries that arrived first.
+    pub fn waiting_sequences(&mut self, limit: i64) -> Result<Vec<i64>, StoreError> {
+        Ok(deliveries::table
+            .filter(deliveries::state.eq(DeliveryState::Waiting.name()))
+            .order(deliveries::sequence)
+            .limit(limit)
+            .select(deliveries::sequence)
+            .load(self.connection)?)
+    }
+
+    /// Which of these deliveries still wait. On SQLite they were read before the transaction began,
+    /// and another process may have decided them since.
+    pub fn still_waiting(&mut self, sequences: &[i64]) -> Result<HashSet<i64>, StoreError> {
+        let found: Vec<i64> = deliveries::table
+            .filter(deliveries::sequence.eq_any(sequences))
+            .filter(deliveries::state.eq(DeliveryState::Waiting.name()))
+            .select(deliveries::sequence)
+            .load(self.connection)?;
+        Ok(HashSet::from_iter(found))
+    }
+
+    /// Moves deliveries on.
+    pub fn set_delivery_state(
+        &mut self,
+        sequences: &[i64],
+        state: DeliveryState,
+    ) -> Result<(), StoreError> {
+        if sequences.is_empty() {
+            return Ok(());
+        }
+        diesel::update(deliveries::table.filter(deliveries::sequence.eq_any(sequences)))
+            .set(deliveries::state.eq(state.name()))
+            .execute(self.connection)?;
+        Ok(())
+    }
+
+    /// Lets every held delivery be looked at again, for instance because a key was loaded. Returns
+    /// how many.
+    pub fn wake_held_deliveries(&mut self) -> Result<usize, StoreError> {
+        let held = deliveries::table.filter(deliveries::state.eq(DeliveryState::Held.name()));
+        Ok(diesel::update(held)
+            .set(deliveries::state.eq(DeliveryState::Waiting.name()))
+            .execute(self.connection)?)
+    }
+
+    /// How many deliveries wait to be decided.
+    pub fn count_waiting(&mut self) -> Result<i64, StoreError> {
+        Ok(deliveries::table
+            .filter(deliveries::state.eq(DeliveryState::Waiting.name()))
+            .count()
+            .get_result(self.connection)?)
+    }
+}

@@ -1,0 +1,71 @@
+//! What can go wrong with the database, said without any value that was bound to a query.
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+
+use crate::jose::SealError;
+
+/// A storage failure. The text is safe to log and to show to operators.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the database cannot be reached: {0}")]
+    Unavailable(&'static str),
+    #[error("the database cannot be reached: {0}")]
+    Connect(String),
+    #[error("the database is locked by another process")]
+    Busy,
+    #[error("a row of this key is there already")]
+    Conflict,
+    #[error("the database cannot write: {0}")]
+    CannotWrite(&'static str),
+    #[error("the database refused an operation: {0}")]
+    Refused(String),
+    #[error("the database is not fit for use: {0}")]
+    Unfit(String),
+    #[error("a stored row is damaged: {0}")]
+    Damaged(&'static str),
+    #[error(transparent)]
+    Sealed(#[from] SealError),
+}
+
+impl StoreError {
+    /// Whether the same work may succeed later without anybody doing anything.
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::Connect(_) | Self::Busy | Self::CannotWrite(_)
+        )
+    }
+}
+
+impl From<DieselError> for StoreError {
+    fn from(error: DieselError) -> Self {
+        match error {
+            DieselError::DatabaseError(kind, info) => of_database(&kind, info.message()),
+            DieselError::BrokenTransactionManager => Self::Unavailable("the transaction broke"),
+            DieselError::NotFound => Self::Damaged("an expected row is missing"),
+            DieselError::SerializationError(_) | DieselError::DeserializationError(_) => {
+                Self::Damaged("a value does not fit its column")
+            }
+            _ => Self::Refused("the query could not be run".to_owned()),
+        }
+    }
+}
+
+/// A server's message may quote values, so only its kind is kept; SQLite's own few are constant.
+fn of_database(kind: &DatabaseErrorKind, message: &str) -> StoreError {
+    const HARMLESS: [&str; 3] = [
+        "disk I/O error",
+        "database or disk is full",
+        "attempt to write a readonly database",
+    ];
+    match kind {
+        DatabaseErrorKind::UniqueViolation => StoreError::Conflict,
+        DatabaseErrorKind::ClosedConnection => StoreError::Unavailable("the connection closed"),
+        DatabaseErrorKind::UnableToSendCommand => StoreError::Unavailable("nothing can be sent"),
+        _ if message.contains("database is locked") => StoreError::Busy,
+        _ => match HARMLESS.into_iter().find(|known| message.contains(known)) {
+            Some(known) => StoreError::CannotWrite(known),
+            None => StoreError::Refused(format!("{kind:?}")),
+        },
+    }
+}

@@ -1,0 +1,157 @@
+//! The only room that touches diesel: SQLite and PostgreSQL behind one set of functions.
+//!
+//! A [`Store`] hands out a [`Tx`], for reading or for one write transaction; everything that can be
+//! asked or written is a method of `Tx`, one file a table. Sealed columns are opened and sealed
+//! here, so that no other room sees ciphertext. Queries are never logged: diesel prints the values
+//! bound to them.
+
+mod api_keys;
+mod cards;
+mod connection;
+mod cryptograms;
+mod deliveries;
+mod error;
+mod migrations;
+mod notifications;
+mod outbox;
+mod registrations;
+mod schema;
+mod tx;
+mod url;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use connection::{AnyConnection, Manager};
+
+pub use api_keys::ApiKey;
+pub use cards::{CardFilter, CardRow};
+pub use deliveries::{Delivery, DeliveryState, NewDelivery, Waiting};
+pub use error::StoreError;
+pub use notifications::{DecidedBefore, NotificationFilter, NotificationRow, NotificationView};
+pub use outbox::JobView;
+pub use registrations::RegistrationRow;
+pub use tx::Tx;
+pub use url::DatabaseUrl;
+
+use crate::jose::StorageKeys;
+
+/// How long a caller waits for a connection, PostgreSQL for a statement or a lock.
+const TIMEOUT: Duration = Duration::from_secs(3);
+/// Connections that read beside the writer.
+const POOL_SIZE: u32 = 8;
+
+/// The database, shared by everything in this process. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    url: DatabaseUrl,
+    pool: r2d2::Pool<Manager>,
+    /// SQLite knows one writer at a time: they queue here rather than in its busy handler.
+    writer: Option<Mutex<AnyConnection>>,
+    keys: Arc<StorageKeys>,
+}
+
+impl Store {
+    /// Opens the database, brings its schema up to date and checks that what is acknowledged is
+    /// durable: SQLite 3.51.3 or later in WAL mode with `synchronous=FULL`, PostgreSQL with
+    /// `synchronous_commit`, `fsync` and `full_page_writes` on. Anything else is refused.
+    pub fn open(url: &DatabaseUrl, keys: Arc<StorageKeys>) -> Result<Self, StoreError> {
+        let manager = Manager::new(url.clone());
+        let mut first = manager.establish()?;
+        migrations::run(&mut first)?;
+        let writer = match url {
+            DatabaseUrl::Sqlite(_) => Some(Mutex::new(first)),
+            DatabaseUrl::Postgres(_) => None,
+        };
+        let pool = r2d2::Pool::builder()
+            .max_size(POOL_SIZE)
+            .min_idle(Some(1))
+            .connection_timeout(TIMEOUT)
+            .error_handler(Box::new(connection::QuietErrors))
+            .build(manager)
+            .map_err(|_| StoreError::Unavailable("no connection in time"))?;
+        let inner = Inner {
+            url: url.clone(),
+            pool,
+            writer,
+            keys,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Whether several processes may work on one store at once: deliveries are then claimed by
+    /// row locks inside the applying transaction.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.inner.url, DatabaseUrl::Postgres(_))
+    }
+
+    /// Where the data is, without password.
+    pub fn location(&self) -> String {
+        self.inner.url.to_string()
+    }
+
+    /// The keys that seal its rows.
+    pub fn keys(&self) -> &StorageKeys {
+        &self.inner.keys
+    }
+
+    /// Reads, without a transaction around it.
+    pub fn read<T>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.pooled()?;
+        work(&mut Tx::new(&mut connection, &self.inner.keys))
+    }
+
+    /// Runs one write transaction. It is durable when this returns `Ok`, and undone otherwise,
+    /// also when `work` panics.
+    pub fn write<T>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match &self.inner.writer {
+            Some(writer) => {
+                let mut connection = writer.lock().unwrap_or_else(PoisonError::into_inner);
+                self.transaction(&mut connection, work)
+            }
+            None => self.transaction(&mut *self.pooled()?, work),
+        }
+    }
+
+    fn pooled(&self) -> Result<r2d2::PooledConnection<Manager>, StoreError> {
+        let refused = |_| StoreError::Unavailable("no connection in time");
+        self.inner.pool.get().map_err(refused)
+    }
+
+    fn transaction<T>(
+        &self,
+        connection: &mut AnyConnection,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        connection.begin()?;
+        let keys = &self.inner.keys;
+        let done = catch_unwind(AssertUnwindSafe(|| work(&mut Tx::new(connection, keys))));
+        match done {
+            Ok(Ok(value)) => {
+                connection.commit()?;
+                Ok(value)
+            }
+            Ok(Err(error)) => {
+                connection.roll_back();
+                Err(error)
+            }
+            Err(panic) => {
+                connection.roll_back();
+                resume_unwind(panic)
+            }
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! The items of deliveries, each with its verdict.
+
+use std::collections::{HashMap, HashSet};
+
+use diesel::prelude::*;
+use zeroize::Zeroizing;
+
+use super::connection::on_backend;
+use super::schema::notifications;
+use super::{StoreError, Tx};
+use crate::domain::{Change, Flag, TraceStep, Verdict};
+
+/// An item with the decision on it, to be recorded.
+pub struct NotificationRow {
+    pub delivery_id: String,
+    pub delivery_sequence: i64,
+    pub index: i32,
+    pub card_id: Option<String>,
+    /// Place among the inputs decided for the card.
+    pub card_order: i64,
+    pub received_at: i64,
+    pub event_time: Option<i64>,
+    pub reason: Option<String>,
+    pub status: Option<String>,
+    /// Keyed hash of the decrypted content; none while it cannot be read.
+    pub identity: Option<String>,
+    /// No other effective item may have this identity.
+    pub identity_is_unique: bool,
+    pub verdict: Verdict,
+    pub rule: &'static str,
+    pub flags: Vec<Flag>,
+    pub changes: Vec<Change>,
+    pub trace: Vec<TraceStep>,
+    /// The element without `paymentData`, as JSON.
+    pub content: Option<Zeroizing<Vec<u8>>>,
+    /// The decrypted `paymentData`, as JSON.
+    pub payment: Option<Zeroizing<Vec<u8>>>,
+    pub decided_at: i64,
+}
+
+/// An item as operators see it: nothing sealed in it.
+#[derive(Debug, Clone)]
+pub struct NotificationView {
+    pub id: String,
+    pub delivery_id: String,
+    pub delivery_sequence: i64,
+    pub index: i32,
+    pub card_id: Option<String>,
+    pub received_at: i64,
+    pub event_time: Option<i64>,
+    pub reason: Option<String>,
+    pub status: Option<String>,
+    pub verdict: String,
+    pub hold: Option<String>,
+    pub rule: String,
+    pub flags: Vec<Flag>,
+    pub changes: Vec<Change>,
+    pub trace: Vec<TraceStep>,
+}
+
+/// Which items to list; the latest come first.
+#[derive(Debug, Default, Clone)]
+pub struct NotificationFilter {
+    pub card_id: Option<String>,
+    pub verdict: Option<String>,
+    /// Only items that arrived before this one.
+    pub after: Option<String>,
+    pub limit: i64,
+}
+
+/// What is recorded of an item that was judged before.
+pub struct DecidedBefore {
+    /// Its verdict is final: the delivery was looked at again because of another item.
+    pub is_final: bool,
+    pub changes: Vec<Change>,
+}
+
+#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = notifications, treat_none_as_null = true, treat_none_as_default_value = false)]
+struct Stored {
+    id: String,
+    delivery_sequence: i64,
+    delivery_id: String,
+    item_index: i32,
+    card_id: Option<String>,
+    card_order: i64,
+    received_at: i64,
+    event_time: Option<i64>,
+    reason: Option<String>,
+    status: Option<String>,
+    identity: Option<String>,
+    unique_identity: Option<String>,
+    verdict: String,
+    hold: Option<String>,
+    rule: String,
+    flags: String,
+    changes: String,
+    trace: String,
+    content: Option<Vec<u8>>,
+    payment: Option<Vec<u8>>,
+    decided_at: i64,
+}
+
+/// Rows of one statement: SQLite takes 32,766 values, a row has 21.
+const ROWS_A_STATEMENT: usize = 500;
+
+impl Tx<'_> {
+    /// Which of these identities an effective item already has.
+    pub fn known_identities(&mut self, wanted: &[String]) -> Result<HashSet<String>, StoreError> {
+        let found: Vec<Option<String>> = notifications::table
+            .filter(notifications::unique_identity.eq_any(wanted))
+            .select(notifications::unique_identity)
+            .load(self.connection)?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// What is recorded already of the items of these deliveries, by delivery and index.
+    pub fn decided_before(
+        &mut self,
+        sequences: &[i64],
+    ) -> Result<HashMap<(i64, i32), DecidedBefore>, StoreError> {
+        let rows: Vec<(i64, i32, String, String)> = notifications::table
+            .filter(notifications::delivery_sequence.eq_any(sequences))
+            .select((
+                notifications::delivery_sequence,
+                notifications::item_index,
+                notifications::verdict,
+                notifications::changes,
+            ))
+            .load(self.connection)?;
+        let read = |(sequence, index, verdict, changes): (_, _, String, String)| {
+            let before = DecidedBefore {
+                is_final: !matches!(verdict.as_str(), "parked" | "quarantined"),
+                changes: from_json(&changes)?,
+            };
+            Ok(((sequence, index), before))
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Records items with their verdicts. `again` are those that have a row already: they were
+    /// held, and have been judged anew.
+    pub fn record(
+        &mut self,
+        new: &[NotificationRow],
+        again: &[NotificationRow],
+    ) -> Result<(), StoreError> {
+        let new = new
+            .iter()
+            .map(|row| self.stored(row))
+            .collect::<Result<Vec<_>, _>>()?;
+        for rows in new.chunks(ROWS_A_STATEMENT) {
+            on_backend!(self.connection, c => {
+                diesel::insert_into(notifications::table).values(rows).execute(c)
+            })?;
+        }
+        for row in again {
+            let stored = self.stored(row)?;
+            diesel::update(notifications::table.filter(notifications::id.eq(&stored.id)))
+                .set(&stored)
+                .execute(self.connection)?;
+        }
+        Ok(())
+    }
+
+    fn stored(&self, row: &NotificationRow) -> Result<Stored, StoreError> {
+        let id = format!("{}.{}", row.delivery_id, row.index);
+        let seal = |part: &Option<Zeroizing<Vec<u8>>>, column| match part {
+            Some(plaintext) => self.seal(plaintext, "notifications", column, &id).map(Some),
+            None => Ok(None),
+        };
+        Ok(Stored {
+            content: seal(&row.content, "content")?,
+            payment: seal(&row.payment, "payment")?,
+            id,
+            delivery_sequence: row.delivery_sequence,
+            delivery_id: row.delivery_id.clone(),
+            item_index: row.index,
+            card_id: row.card_id.clone(),
+            card_order: row.card_order,
+            received_at: row.received_at,
+            event_time: row.event_time,
+            reason: row.reason.clone(),
+            status: row.status.clone(),
+            unique_identity: row.identity.clone().filter(|_| row.identity_is_unique),
+            identity: row.identity.clone(),
+            verdict: row.verdict.name().to_owned(),
+            hold: row.verdict.hold().map(|hold| hold.0.to_owned()),
+            rule: row.rule.to_owned(),
+            flags: to_json(&row.flags)?,
+            changes: to_json(&row.changes)?,
+            trace: to_json(&row.trace)?,
+            decided_at: row.decided_at,
+        })
+    }
+
+    /// One item, if it is known.
+    pub fn notification(&mut self, id: &str) -> Result<Option<NotificationView>, StoreError> {
+        let row: Option<Stored> = notifications::table
+            .filter(notifications::id.eq(id))
+            .select(Stored::as_select())
+            .first(self.connection)
+            .optional()?;
+        row.map(view).transpose()
+    }
+
+    /// Items, the latest arrival first.
+    pub fn list_notifications(
+        &mut self,
+        filter: &NotificationFilter,
+    ) -> Result<Vec<NotificationView>, StoreError> {
+        let mut query = notifications::table.into_boxed();
+        if let Some(card_id) = &filter.card_id {
+            query = query.filter(notifications::card_id.eq(card_id));
+        }
+        if let Some(verdict) = &filter.verdict {
+            query = query.filter(notifications::verdict.eq(verdict));
+        }
+        if let Some(after) = &filter.after {
+            let Some(last) = self.notification(after)? else {
+                return Ok(Vec::new());
+            };
+            let (sequence, index) = (last.delivery_sequence, last.index);
+            query = query.filter(
+                notifications::delivery_sequence
+                    .lt(sequence)
+                    .or(notifications::delivery_sequence
+                        .eq(sequence)
+                        .and(notifications::item_index.lt(index))),
+            );
+        }
+        let rows: Vec<Stored> = query
+            .order((
+                notifications::delivery_sequence.desc(),
+                notifications::item_index.desc(),
+            ))
+            .limit(filter.limit)
+            .select(Stored::as_select())
+            .load(self.connection)?;
+        rows.into_iter().map(view).collect()
+    }
+
+    /// The deliveries in which items of this card wait for its registration.
+    pub fn deliveries_parked_for(&mut self, card_id: &str) -> Result<Vec<i64>, StoreError> {
+        Ok(notifications::table
+            .filter(notifications::card_id.eq(card_id))
+            .filter(notifications::hold.eq(crate::domain::Hold::UNKNOWN_CARD.0))
+            .select(notifications::delivery_sequence)
+            .distinct()
+            .load(self.connection)?)
+    }
+
+    /// How many sealed numbers are kept in a card's items.
+    pub fn count_kept_numbers(&mut self, card_id: &str) -> Result<i64, StoreError> {
+        Ok(notifications::table
+            .filter(notifications::card_id.eq(card_id))
+            .filter(notifications::payment.is_not_null())
+            .count()
+            .get_result(self.connection)?)
+    }
+}
+
+fn view(row: Stored) -> Result<NotificationView, StoreError> {
+    Ok(NotificationView {
+        id: row.id,
+        delivery_id: row.delivery_id,
+        delivery_sequence: row.delivery_sequence,
+        index: row.item_index,
+        card_id: row.card_id,
+        received_at: row.received_at,
+        event_time: row.event_time,
+        reason: row.reason,
+        status: row.status,
+        verdict: row.verdict,
+        hold: row.hold,
+        rule: row.rule,
+        flags: from_json(&row.flags)?,
+        changes: from_json(&row.changes)?,
+        trace: from_json(&row.trace)?,
+    })
+}
+
+pub(super) fn to_json(value: &impl serde::Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|_| StoreError::Damaged("a column cannot be written"))
+}
+
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|_| StoreError::Damaged("a column cannot be read"))
+}

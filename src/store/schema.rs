@@ -1,0 +1,118 @@
+//! The tables, one schema for SQLite and PostgreSQL. Times are milliseconds since 1970 (UTC).
+
+diesel::table! {
+    deliveries (sequence) {
+        sequence -> BigInt,
+        id -> Text,
+        received_at -> BigInt,
+        source -> Text,
+        response_host -> Nullable<Text>,
+        body -> Nullable<Binary>,
+        state -> Text,
+    }
+}
+
+diesel::table! {
+    notifications (id) {
+        id -> Text,
+        delivery_sequence -> BigInt,
+        delivery_id -> Text,
+        item_index -> Integer,
+        card_id -> Nullable<Text>,
+        card_order -> BigInt,
+        received_at -> BigInt,
+        event_time -> Nullable<BigInt>,
+        reason -> Nullable<Text>,
+        status -> Nullable<Text>,
+        identity -> Nullable<Text>,
+        unique_identity -> Nullable<Text>,
+        verdict -> Text,
+        hold -> Nullable<Text>,
+        rule -> Text,
+        flags -> Text,
+        changes -> Text,
+        trace -> Text,
+        content -> Nullable<Binary>,
+        payment -> Nullable<Binary>,
+        decided_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    registrations (id) {
+        id -> Text,
+        card_id -> Text,
+        card_order -> BigInt,
+        received_at -> BigInt,
+        program -> Nullable<Text>,
+        consumer_reference -> Nullable<Text>,
+        content -> Binary,
+        payment -> Nullable<Binary>,
+        changes -> Text,
+    }
+}
+
+diesel::table! {
+    cards (id) {
+        id -> Text,
+        program -> Nullable<Text>,
+        consumer_reference -> Nullable<Text>,
+        status -> Nullable<Text>,
+        state -> Text,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    tokens (card_id) {
+        card_id -> Text,
+        number_version -> Integer,
+        number -> Binary,
+        expiration_month -> Nullable<Text>,
+        expiration_year -> Nullable<Text>,
+        rank -> Text,
+        received_at -> BigInt,
+        refreshed_at -> BigInt,
+        checkout_wanted -> Bool,
+    }
+}
+
+diesel::table! {
+    cryptograms (card_id) {
+        card_id -> Text,
+        number_version -> Integer,
+        value -> Binary,
+        stored_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    outbox (id) {
+        id -> Text,
+        kind -> Text,
+        card_id -> Text,
+        number_version -> Nullable<Integer>,
+        notification_id -> Nullable<Text>,
+        state -> Text,
+        open_key -> Nullable<Text>,
+        attempts -> Integer,
+        next_at -> BigInt,
+        created_at -> BigInt,
+        last_status -> Nullable<Integer>,
+        last_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    api_keys (name) {
+        name -> Text,
+        role -> Text,
+        digest -> Text,
+        created_at -> BigInt,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::joinable!(tokens -> cards (card_id));
+diesel::allow_tables_to_appear_in_same_query!(cards, tokens);

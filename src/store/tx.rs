@@ -1,0 +1,72 @@
+//! A connection in use, with the keys that open and seal its rows.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use diesel::sql_types::{Array, BigInt};
+use diesel::{RunQueryDsl, sql_query};
+use zeroize::Zeroizing;
+
+use super::StoreError;
+use super::connection::AnyConnection;
+use crate::domain::CardId;
+use crate::jose::{Place, StorageKeys};
+
+/// What the other files of this room hang their methods on.
+pub struct Tx<'a> {
+    pub(super) connection: &'a mut AnyConnection,
+    keys: &'a StorageKeys,
+}
+
+impl<'a> Tx<'a> {
+    pub(super) fn new(connection: &'a mut AnyConnection, keys: &'a StorageKeys) -> Self {
+        Self { connection, keys }
+    }
+
+    /// Keeps every other process from deciding about these cards until the transaction ends. Always
+    /// in ascending order, so that two of them cannot wait for each other; a card without a row
+    /// can be locked too. SQLite has one writer: nothing to do.
+    pub fn lock_cards(&mut self, ids: &BTreeSet<CardId>) -> Result<(), StoreError> {
+        if let AnyConnection::Postgres(c) = self.connection {
+            let locks: BTreeSet<i64> = ids.iter().map(lock_number).collect();
+            sql_query("SELECT pg_advisory_xact_lock(n) FROM (SELECT unnest($1) AS n ORDER BY 1) s")
+                .bind::<Array<BigInt>, _>(Vec::from_iter(locks))
+                .execute(c)?;
+        }
+        Ok(())
+    }
+
+    /// Answers whether the database answers.
+    pub fn ping(&mut self) -> Result<(), StoreError> {
+        use diesel::connection::SimpleConnection;
+        Ok(self.connection.batch_execute("SELECT 1")?)
+    }
+
+    pub(super) fn seal(
+        &self,
+        plaintext: &[u8],
+        table: &'static str,
+        column: &'static str,
+        row: &str,
+    ) -> Result<Vec<u8>, StoreError> {
+        Ok(self.keys.seal(plaintext, &Place { table, column, row })?)
+    }
+
+    pub(super) fn open(
+        &self,
+        sealed: &[u8],
+        table: &'static str,
+        column: &'static str,
+        row: &str,
+    ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        Ok(self.keys.open(sealed, &Place { table, column, row })?)
+    }
+}
+
+/// The same in every process: `DefaultHasher::new` has fixed keys. Two cards that share a number
+/// only wait for each other.
+fn lock_number(id: &CardId) -> i64 {
+    let mut hasher = DefaultHasher::new();
+    ("card", id.as_str()).hash(&mut hasher);
+    i64::from_ne_bytes(hasher.finish().to_ne_bytes())
+}
