@@ -1,0 +1,287 @@
+//! Decides the items of a batch and writes everything that follows, in one transaction.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::opening::{Opened, OpenedItem, OpenedPayment, Part};
+use crate::domain::{
+    Card, CardId, Decision, Hold, Input, Job, Notice, Payment, Policy, Rank, ReportedStatus, Rule,
+    TraceStep, Verdict, decide,
+};
+use crate::jose::json::canonical;
+use crate::store::{DecidedBefore, DeliveryState, NotificationRow, StoreError, Tx};
+
+/// Decides a batch in the order of arrival and writes cards, tokens, verdicts and calls. Returns
+/// the number of deliveries.
+pub fn apply(
+    tx: &mut Tx<'_>,
+    opened: Vec<Opened>,
+    policy: &Policy,
+    now: i64,
+) -> Result<usize, StoreError> {
+    if opened.is_empty() {
+        return Ok(0);
+    }
+    let count = opened.len();
+    let mut batch = Batch::load(tx, &opened, policy, now)?;
+    for delivery in opened {
+        batch.decide_delivery(delivery);
+    }
+    batch.write(tx)?;
+    Ok(count)
+}
+
+struct Batch<'a> {
+    policy: &'a Policy,
+    now: i64,
+    cards: HashMap<CardId, Card>,
+    touched: BTreeSet<CardId>,
+    known: HashSet<String>,
+    before: HashMap<(i64, i32), DecidedBefore>,
+    new: Vec<NotificationRow>,
+    again: Vec<NotificationRow>,
+    jobs: Vec<(CardId, Job, String)>,
+    done: Vec<i64>,
+    held: Vec<i64>,
+}
+
+/// Where an item came from.
+struct Origin {
+    delivery_id: String,
+    sequence: i64,
+    index: i32,
+    received_at: i64,
+}
+
+impl<'a> Batch<'a> {
+    /// Locks the cards, then reads what there is of them: in this order, so that nothing another
+    /// process decided in between is missed.
+    fn load(
+        tx: &mut Tx<'_>,
+        opened: &[Opened],
+        policy: &'a Policy,
+        now: i64,
+    ) -> Result<Self, StoreError> {
+        let items = || {
+            opened
+                .iter()
+                .flat_map(|delivery| &delivery.parts)
+                .filter_map(|part| match part {
+                    Part::Item(item) => Some(item),
+                    Part::Held { .. } => None,
+                })
+        };
+        let ids: BTreeSet<CardId> = items().map(|item| item.item.card_id.clone()).collect();
+        let identities: Vec<String> = items().filter_map(|item| item.identity.clone()).collect();
+        let sequences: Vec<i64> = opened.iter().map(|delivery| delivery.sequence).collect();
+        tx.lock_cards(&ids)?;
+        Ok(Self {
+            policy,
+            now,
+            cards: tx.load_cards(&ids)?,
+            touched: BTreeSet::new(),
+            known: tx.known_identities(&identities)?,
+            before: tx.decided_before(&sequences)?,
+            new: Vec::new(),
+            again: Vec::new(),
+            jobs: Vec::new(),
+            done: Vec::new(),
+            held: Vec::new(),
+        })
+    }
+
+    fn decide_delivery(&mut self, delivery: Opened) {
+        let mut is_held = false;
+        for (index, part) in (0_i32..).zip(delivery.parts) {
+            let origin = Origin {
+                delivery_id: delivery.id.clone(),
+                sequence: delivery.sequence,
+                index,
+                received_at: delivery.received_at,
+            };
+            let before = self.before.remove(&(origin.sequence, index));
+            if before.as_ref().is_some_and(|before| before.is_final) {
+                continue;
+            }
+            let judged_before = before.is_some();
+            let row = match part {
+                Part::Held { hold, card_id } => self.held_row(origin, hold, card_id),
+                Part::Item(item) => {
+                    let earlier = before.map(|before| before.changes).unwrap_or_default();
+                    self.decide_item(origin, *item, earlier)
+                }
+            };
+            is_held |= row.verdict.hold().is_some_and(Hold::may_open_later);
+            if judged_before {
+                self.again.push(row);
+            } else {
+                self.new.push(row);
+            }
+        }
+        if is_held {
+            self.held.push(delivery.sequence);
+        } else {
+            self.done.push(delivery.sequence);
+        }
+    }
+
+    fn decide_item(
+        &mut self,
+        origin: Origin,
+        opened: OpenedItem,
+        earlier_changes: Vec<crate::domain::Change>,
+    ) -> NotificationRow {
+        let OpenedItem {
+            item,
+            payment,
+            identity,
+        } = opened;
+        let (payment, plaintext) = match payment {
+            OpenedPayment::Absent => (Payment::Absent, None),
+            OpenedPayment::Data { data, plaintext } => (Payment::Opened(data), Some(plaintext)),
+            OpenedPayment::Unreadable(hold) => (Payment::Unreadable(hold), None),
+        };
+        let rank = match item.event_time {
+            Some(time) => Rank::timed(time),
+            None => Rank::untimed(origin.received_at, origin.sequence, origin.index),
+        };
+        let is_timed = !rank.is_untimed();
+        let is_known = is_timed && identity.as_ref().is_some_and(|id| self.known.contains(id));
+        let status_word = status_word(&item.status);
+        let notice = Notice {
+            card_id: item.card_id.clone(),
+            rank,
+            received_at: origin.received_at,
+            sequence: origin.sequence,
+            index: origin.index,
+            digest: identity.clone(),
+            is_known,
+            status: item.status,
+            masked: item.masked,
+            payment,
+            earlier_changes,
+        };
+        let card = self.cards.remove(&item.card_id);
+        let decision = decide(card, Input::Notice(notice), self.policy);
+        let identity_is_unique = is_timed && is_effective(decision.verdict);
+        if let Some(identity) = identity.as_ref().filter(|_| identity_is_unique) {
+            self.known.insert(identity.clone());
+        }
+        let ended = decision
+            .card
+            .as_ref()
+            .is_some_and(|card| card.terminal.is_some());
+        NotificationRow {
+            card_id: Some(item.card_id.as_str().to_owned()),
+            card_order: decision.card.as_ref().map_or(0, |card| card.inputs_decided),
+            event_time: item.event_time,
+            reason: item.reason,
+            status: status_word,
+            identity,
+            identity_is_unique,
+            content: Some(canonical(&item.content)),
+            // An ended card keeps no number, not even in the record.
+            payment: plaintext.filter(|_| !ended),
+            ..self.take_in(origin, item.card_id, decision)
+        }
+    }
+
+    /// Keeps the card as decided and the calls that follow; returns the row's part of the decision.
+    fn take_in(&mut self, origin: Origin, card_id: CardId, decision: Decision) -> NotificationRow {
+        let notification_id = format!("{}.{}", origin.delivery_id, origin.index);
+        for job in decision.jobs {
+            self.jobs
+                .push((card_id.clone(), job, notification_id.clone()));
+        }
+        if let Some(card) = decision.card {
+            self.touched.insert(card_id.clone());
+            self.cards.insert(card_id, card);
+        }
+        NotificationRow {
+            flags: decision.flags,
+            changes: decision.changes,
+            trace: decision.trace,
+            ..bare_row(origin, decision.verdict, decision.rule, self.now)
+        }
+    }
+
+    /// The row of something no card can be decided upon.
+    fn held_row(&self, origin: Origin, hold: Hold, card_id: Option<CardId>) -> NotificationRow {
+        let verdict = match hold {
+            Hold::BOTH_FORMS => Verdict::Parked(hold),
+            _ => Verdict::Quarantined(hold),
+        };
+        let step = format!("not decided: {}", hold.0);
+        NotificationRow {
+            card_id: card_id.map(|id| id.as_str().to_owned()),
+            trace: vec![TraceStep {
+                register: "delivery".to_owned(),
+                step,
+            }],
+            ..bare_row(origin, verdict, Rule::NOT_READABLE, self.now)
+        }
+    }
+
+    fn write(self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let ended: Vec<&CardId> = (self.touched.iter())
+            .filter(|id| {
+                self.cards
+                    .get(id)
+                    .is_some_and(|card| card.terminal.is_some())
+            })
+            .collect();
+        for card in self.touched.iter().filter_map(|id| self.cards.get(id)) {
+            tx.save_card(card, self.policy.program_of(card), self.now)?;
+        }
+        tx.record(&self.new, &self.again)?;
+        tx.set_delivery_state(&self.done, DeliveryState::Done)?;
+        tx.set_delivery_state(&self.held, DeliveryState::Held)?;
+        for (card_id, job, notification_id) in &self.jobs {
+            if !ended.contains(&card_id) {
+                tx.queue_job(card_id, job, Some(notification_id), self.now)?;
+            }
+        }
+        for card_id in ended {
+            tx.wipe_numbers(card_id)?;
+            tx.discard_jobs(card_id)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether an item of this verdict stands for its identity: a repeat does not, nor does one that is
+/// judged anew later.
+fn is_effective(verdict: Verdict) -> bool {
+    verdict != Verdict::Duplicate && !verdict.hold().is_some_and(Hold::may_open_later)
+}
+
+fn status_word(status: &ReportedStatus) -> Option<String> {
+    match status {
+        ReportedStatus::Known(status) => Some(status.word().to_owned()),
+        ReportedStatus::Cancelled => Some("CANCELLED".to_owned()),
+        ReportedStatus::Unknown(word) => Some(word.clone()).filter(|word| !word.is_empty()),
+    }
+}
+
+fn bare_row(origin: Origin, verdict: Verdict, rule: Rule, now: i64) -> NotificationRow {
+    NotificationRow {
+        delivery_id: origin.delivery_id,
+        delivery_sequence: origin.sequence,
+        index: origin.index,
+        card_id: None,
+        card_order: 0,
+        received_at: origin.received_at,
+        event_time: None,
+        reason: None,
+        status: None,
+        identity: None,
+        identity_is_unique: false,
+        verdict,
+        rule: rule.0,
+        flags: Vec::new(),
+        changes: Vec::new(),
+        trace: Vec::new(),
+        content: None,
+        payment: None,
+        decided_at: now,
+    }
+}

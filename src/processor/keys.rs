@@ -1,0 +1,87 @@
+//! The payload keys in use, followed through changes of the key folder.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::jose::{KeyError, Keyring, OpenPolicy};
+
+/// The key folder with the keyring last loaded from it.
+pub struct KeyFolder {
+    folder: PathBuf,
+    policy: OpenPolicy,
+    keyring: Arc<Keyring>,
+    every: Option<Duration>,
+    looked_at: Instant,
+    seen: Vec<(PathBuf, u64, Option<SystemTime>)>,
+}
+
+impl KeyFolder {
+    /// Loads the keys. `every` is the time between two looks at the folder, none for never.
+    pub fn load(
+        folder: PathBuf,
+        allow_cbc: bool,
+        every: Option<Duration>,
+    ) -> Result<Self, KeyError> {
+        let policy = OpenPolicy { allow_cbc };
+        Ok(Self {
+            keyring: Arc::new(Keyring::load(&folder, policy)?),
+            seen: listing(&folder),
+            folder,
+            policy,
+            every,
+            looked_at: Instant::now(),
+        })
+    }
+
+    /// The keys to open with.
+    pub fn keyring(&self) -> Arc<Keyring> {
+        self.keyring.clone()
+    }
+
+    /// Loads the keys anew if the folder changed; returns whether other keys are in use now. A file
+    /// that cannot be loaded, or another key under a known kid, leaves the old keys in place.
+    pub fn reload_if_changed(&mut self) -> bool {
+        if self
+            .every
+            .is_none_or(|every| self.looked_at.elapsed() < every)
+        {
+            return false;
+        }
+        self.looked_at = Instant::now();
+        let listing = listing(&self.folder);
+        if listing == self.seen {
+            return false;
+        }
+        self.seen = listing;
+        let loaded = Keyring::load(&self.folder, self.policy)
+            .and_then(|newer| self.keyring.same_keys_or_more(&newer).map(|()| newer));
+        match loaded {
+            Ok(newer) => {
+                log::info!("keys loaded anew: {} payload keys", newer.keys().count());
+                self.keyring = Arc::new(newer);
+                true
+            }
+            Err(error) => {
+                log::error!("the key folder changed, the keys in use stay: {error}");
+                false
+            }
+        }
+    }
+}
+
+/// What the folder holds, to notice a change: names, sizes and times of modification.
+fn listing(folder: &std::path::Path) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
+    let payload = std::fs::read_dir(folder.join("payload"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut files: Vec<_> = payload.map(|entry| entry.path()).collect();
+    files.push(folder.join("keys.toml"));
+    files.sort();
+    let seen = |path: PathBuf| {
+        let data = std::fs::metadata(&path).ok()?;
+        Some((path, data.len(), data.modified().ok()))
+    };
+    files.into_iter().filter_map(seen).collect()
+}

@@ -1,0 +1,246 @@
+//! Deliveries become verdicts: open on all cores, decide in the order of arrival, one transaction a
+//! batch.
+//!
+//! The table of waiting deliveries is the truth; a hint from the receiver only saves the wait until
+//! the next look. What a crash left is therefore picked up by itself, and a delivery whose item
+//! waits for a key or a registration is simply put back among the waiting ones when that comes.
+
+mod apply;
+mod keys;
+mod opening;
+mod registration;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::domain::{Hold, Policy};
+use crate::settings::ProcessorSettings;
+use crate::store::{Store, StoreError, Waiting};
+use crate::telemetry::Clock;
+
+pub use keys::KeyFolder;
+pub use registration::{Registered, register};
+
+/// The longest wait between two looks at the table.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A delivery that fails alone this often is set aside, so that it does not stop the others.
+const ATTEMPTS_ALONE: u32 = 3;
+
+/// What the processor works with.
+pub struct Processor {
+    pub store: Store,
+    pub keys: KeyFolder,
+    pub policy: Policy,
+    pub settings: ProcessorSettings,
+    pub clock: Clock,
+}
+
+/// A processor at work on a thread of its own.
+pub struct Running {
+    wake: Wake,
+    stopping: Arc<AtomicBool>,
+    trouble: Trouble,
+    thread: JoinHandle<()>,
+}
+
+/// Hints to the processor that there is something to do. Never needed, only faster.
+#[derive(Clone)]
+pub struct Wake(SyncSender<()>);
+
+impl Wake {
+    /// Hints. A hint that is waiting already is enough.
+    pub fn hint(&self) {
+        if let Err(TrySendError::Disconnected(())) = self.0.try_send(()) {
+            log::debug!("the processor has stopped; the delivery waits for the next one");
+        }
+    }
+}
+
+/// Why the processor makes no progress, if it does not: shown by the readiness check.
+#[derive(Clone, Default)]
+pub struct Trouble(Arc<Mutex<Option<String>>>);
+
+impl Trouble {
+    /// The current trouble.
+    pub fn current(&self) -> Option<String> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Sets or clears it, and tells it once.
+    fn set(&self, trouble: Option<String>) {
+        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*current, &trouble) {
+            (None, Some(new)) => log::error!("nothing is processed: {new}"),
+            (Some(_), None) => log::info!("processing goes on"),
+            _ => {}
+        }
+        *current = trouble;
+    }
+}
+
+impl Running {
+    /// For hinting.
+    pub fn wake(&self) -> Wake {
+        self.wake.clone()
+    }
+
+    /// What it suffers from.
+    pub fn trouble(&self) -> Trouble {
+        self.trouble.clone()
+    }
+
+    /// Lets it finish its batch and waits for it.
+    pub fn stop(self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.wake.hint();
+        if self.thread.join().is_err() {
+            log::error!("the processor ended with a panic");
+        }
+    }
+}
+
+impl Processor {
+    /// Starts it on a thread of its own.
+    pub fn start(mut self) -> std::io::Result<Running> {
+        let (sender, hints) = sync_channel(1);
+        let stopping = Arc::new(AtomicBool::new(false));
+        let trouble = Trouble::default();
+        let (its_stopping, its_trouble) = (stopping.clone(), trouble.clone());
+        let thread = std::thread::Builder::new()
+            .name("processor".to_owned())
+            .spawn(move || self.run(&hints, &its_stopping, &its_trouble))?;
+        Ok(Running {
+            wake: Wake(sender),
+            stopping,
+            trouble,
+            thread,
+        })
+    }
+
+    fn run(&mut self, hints: &Receiver<()>, stopping: &AtomicBool, trouble: &Trouble) {
+        let mut woke_held = false;
+        while !stopping.load(Ordering::SeqCst) {
+            // A key may have been added, or a newer version started, while we were away.
+            woke_held = woke_held || self.wake_held();
+            if self.keys.reload_if_changed() {
+                woke_held = self.wake_held();
+            }
+            let idle = match self.run_batch() {
+                Ok(decided) => {
+                    trouble.set(None);
+                    decided == 0
+                }
+                Err(error) if error.is_passing() => {
+                    trouble.set(Some(error.to_string()));
+                    true
+                }
+                Err(error) => {
+                    log::error!("a batch failed, its deliveries are tried one by one: {error}");
+                    self.isolate()
+                }
+            };
+            if idle && hints.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Disconnected) {
+                std::thread::sleep(LOOK_EVERY);
+            }
+        }
+    }
+
+    /// Decides waiting deliveries until none is left. Returns how many.
+    pub fn run_until_idle(&self) -> Result<usize, StoreError> {
+        let mut total = 0;
+        loop {
+            match self.run_batch()? {
+                0 => return Ok(total),
+                decided => total += decided,
+            }
+        }
+    }
+
+    /// Puts held deliveries back among the waiting ones; returns whether that could be done.
+    pub fn wake_held(&self) -> bool {
+        match self.store.write(|tx| tx.wake_held_deliveries()) {
+            Ok(count) => {
+                if count > 0 {
+                    log::info!("{count} held deliveries are looked at again");
+                }
+                true
+            }
+            Err(error) => {
+                log::warn!("held deliveries cannot be looked at: {error}");
+                false
+            }
+        }
+    }
+
+    /// Decides one batch; returns how many deliveries.
+    fn run_batch(&self) -> Result<usize, StoreError> {
+        self.attempt(Waiting::First(i64::from(self.settings.batch)), None)
+    }
+
+    /// One attempt in one transaction. A panic counts as a failure of the batch.
+    fn attempt(&self, which: Waiting, set_aside: Option<Hold>) -> Result<usize, StoreError> {
+        let keyring = self.keys.keyring();
+        let open = |deliveries| {
+            let threads = self.settings.threads();
+            opening::open_all(deliveries, &keyring, self.store.keys(), threads, set_aside)
+        };
+        let work = || {
+            if self.store.is_shared() {
+                // Claimed by row locks, so opening happens inside the transaction.
+                return self.store.write(|tx| {
+                    let opened = open(tx.waiting_deliveries(which)?);
+                    apply::apply(tx, opened, &self.policy, self.clock.now())
+                });
+            }
+            // SQLite's one write lock is not held while keys are at work.
+            let mut opened = open(self.store.read(|tx| tx.waiting_deliveries(which))?);
+            if opened.is_empty() {
+                return Ok(0);
+            }
+            self.store.write(|tx| {
+                let sequences: Vec<i64> = opened.iter().map(|o| o.sequence).collect();
+                let waiting = tx.still_waiting(&sequences)?;
+                opened.retain(|o| waiting.contains(&o.sequence));
+                apply::apply(tx, opened, &self.policy, self.clock.now())
+            })
+        };
+        catch_unwind(AssertUnwindSafe(work))
+            .unwrap_or(Err(StoreError::Damaged("processing panicked")))
+    }
+
+    /// Tries the first waiting deliveries one by one, and sets aside what fails alone: it is
+    /// quarantined, the others go on. Returns whether nothing could be done.
+    fn isolate(&self) -> bool {
+        let batch = i64::from(self.settings.batch);
+        let sequences = self.store.read(|tx| tx.waiting_sequences(batch));
+        let Ok(sequences) = sequences else {
+            return true;
+        };
+        sequences
+            .into_iter()
+            .any(|sequence| self.try_alone(sequence).is_err())
+    }
+
+    /// Decides one delivery, or quarantines it after some failures of its own. Fails only when the
+    /// database does.
+    fn try_alone(&self, sequence: i64) -> Result<(), StoreError> {
+        let alone = Waiting::This(sequence);
+        for attempt in 1..=ATTEMPTS_ALONE {
+            match self.attempt(alone, None) {
+                Ok(_) => return Ok(()),
+                Err(error) if error.is_passing() => return Err(error),
+                Err(error) => log::error!("delivery {sequence} failed, attempt {attempt}: {error}"),
+            }
+        }
+        log::error!("delivery {sequence} is quarantined: it cannot be processed");
+        self.attempt(alone, Some(Hold::PROCESSING_FAILED))
+            .map(|_| ())
+    }
+}

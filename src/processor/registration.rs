@@ -1,0 +1,79 @@
+//! Registers a card: the same decision and the same transaction as for a notification.
+
+use serde_json::json;
+
+use crate::domain::{CardId, Expiry, Input, PaymentData, Policy, Registration, Rule, decide};
+use crate::jose::json::canonical;
+use crate::store::{DeliveryState, RegistrationRow, Store, StoreError, Tx};
+
+/// What became of a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registered {
+    /// The card was not known here.
+    Created,
+    Updated,
+    /// The card has ended; nothing was written.
+    Ended,
+}
+
+/// Registers a card, and lets notifications that waited for it be decided.
+pub fn register(
+    store: &Store,
+    policy: &Policy,
+    registration: Registration,
+) -> Result<Registered, StoreError> {
+    store.write(|tx| register_in(tx, policy, registration))
+}
+
+fn register_in(
+    tx: &mut Tx<'_>,
+    policy: &Policy,
+    registration: Registration,
+) -> Result<Registered, StoreError> {
+    let id = registration.card_id.clone();
+    let now = registration.received_at;
+    tx.lock_cards(&[id.clone()].into())?;
+    let card = tx.card(&id)?.map(|row| row.card);
+    let outcome = if card.is_some() {
+        Registered::Updated
+    } else {
+        Registered::Created
+    };
+    let mut row = RegistrationRow {
+        card_id: id.as_str().to_owned(),
+        card_order: 0,
+        received_at: now,
+        program: registration.program.clone(),
+        consumer_reference: registration.consumer_reference.clone(),
+        content: canonical(&json!(registration.masked)),
+        payment: registration.token.as_ref().map(payment_json),
+        changes: Vec::new(),
+    };
+    let decision = decide(card, Input::Registration(registration), policy);
+    let Some(card) = decision.card.filter(|_| decision.rule != Rule::TERMINAL) else {
+        return Ok(Registered::Ended);
+    };
+    tx.save_card(&card, policy.program_of(&card), now)?;
+    row.card_order = card.inputs_decided;
+    row.changes = decision.changes;
+    tx.record_registration(&row)?;
+    for job in &decision.jobs {
+        tx.queue_job(&id, job, None, now)?;
+    }
+    release_parked(tx, &id)?;
+    Ok(outcome)
+}
+
+/// Notifications that came before the registration wait in their deliveries.
+fn release_parked(tx: &mut Tx<'_>, id: &CardId) -> Result<(), StoreError> {
+    let parked = tx.deliveries_parked_for(id.as_str())?;
+    tx.set_delivery_state(&parked, DeliveryState::Waiting)
+}
+
+fn payment_json(data: &PaymentData) -> zeroize::Zeroizing<Vec<u8>> {
+    canonical(&json!({
+        "paymentToken": data.number.expose(),
+        "tokenExpirationMonth": data.expiry.map(Expiry::month),
+        "tokenExpirationYear": data.expiry.map(Expiry::year),
+    }))
+}
