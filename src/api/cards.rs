@@ -1,0 +1,125 @@
+//! `/v1/cards`: register a card, show one, list a consumer's.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::access::AccessRole::{App, Ops};
+use super::{Api, answer, blocking, body, views};
+use crate::domain::CardId;
+use crate::processor::{self, Registered};
+use crate::receiver::problem::Problem;
+use crate::store::CardFilter;
+
+/// Rows of a page, when the caller does not say.
+pub(super) const DEFAULT_LIMIT: i64 = 100;
+pub(super) const MAX_LIMIT: i64 = 1000;
+
+#[derive(Deserialize)]
+pub(super) struct ListQuery {
+    consumer: Option<String>,
+    after: Option<String>,
+    limit: Option<i64>,
+}
+
+/// `GET /v1/cards?consumer=…`: cards that may be shown, by ascending id.
+pub(super) async fn list(
+    request: HttpRequest,
+    query: web::Query<ListQuery>,
+    api: web::Data<Api>,
+) -> HttpResponse {
+    let respond = async {
+        api.admit(&request, &[App, Ops]).await?;
+        let query = query.into_inner();
+        let limit = limit(query.limit)?;
+        let filter = CardFilter {
+            consumer_reference: query.consumer,
+            with_ended: false,
+            after: query.after,
+            limit,
+        };
+        let rows = api.read(move |tx| tx.list_cards(&filter)).await?;
+        let next = views::next(&rows, limit, |row| row.card.id.as_str().to_owned());
+        let cards: Vec<_> = rows.iter().map(views::card).collect();
+        Ok(HttpResponse::Ok().json(json!({ "cards": cards, "next": next })))
+    };
+    answer(respond.await)
+}
+
+/// `GET /v1/cards/{id}`: what to show; 404 unknown, 410 ended.
+pub(super) async fn show(
+    request: HttpRequest,
+    id: web::Path<String>,
+    api: web::Data<Api>,
+) -> HttpResponse {
+    let respond = async {
+        api.admit(&request, &[App, Ops]).await?;
+        let id = card_id(&id)?;
+        let row = api.read(move |tx| tx.card(&id)).await?;
+        let row = row.ok_or_else(|| {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "unknown-card",
+                "no card of this id is known",
+            )
+        })?;
+        if row.card.terminal.is_some() {
+            return Err(ended());
+        }
+        Ok(HttpResponse::Ok().json(views::card(&row)))
+    };
+    answer(respond.await)
+}
+
+/// `PUT /v1/cards/{id}`: registers a card; 201 new, 200 known, 410 ended.
+pub(super) async fn register(
+    request: HttpRequest,
+    id: web::Path<String>,
+    bytes: web::Bytes,
+    api: web::Data<Api>,
+) -> HttpResponse {
+    let respond = async {
+        api.admit(&request, &[App]).await?;
+        let id = card_id(&id)?;
+        let registration =
+            body::registration(id.clone(), &bytes, &api.programs, api.clock.now())
+                .map_err(|f| Problem::new(StatusCode::BAD_REQUEST, "wrong-registration", f))?;
+        let (store, policy) = (api.store.clone(), api.policy.clone());
+        let registered =
+            blocking(move || processor::register(&store, &policy, registration)).await?;
+        if let Some(wake) = &api.wake {
+            wake.hint();
+        }
+        let status = match registered {
+            Registered::Created => StatusCode::CREATED,
+            Registered::Updated => StatusCode::OK,
+            Registered::Ended => return Err(ended()),
+        };
+        let row = api.read(move |tx| tx.card(&id)).await?;
+        Ok(HttpResponse::build(status).json(row.as_ref().map(views::card)))
+    };
+    answer(respond.await)
+}
+
+fn card_id(text: &str) -> Result<CardId, Problem> {
+    CardId::parse(text)
+        .map_err(|fault| Problem::new(StatusCode::BAD_REQUEST, "wrong-card-id", fault))
+}
+
+pub(super) fn limit(asked: Option<i64>) -> Result<i64, Problem> {
+    let limit = asked.unwrap_or(DEFAULT_LIMIT);
+    if (1..=MAX_LIMIT).contains(&limit) {
+        return Ok(limit);
+    }
+    let detail = format!("limit is a number from 1 to {MAX_LIMIT}");
+    Err(Problem::new(StatusCode::BAD_REQUEST, "wrong-limit", detail))
+}
+
+fn ended() -> Problem {
+    Problem::new(
+        StatusCode::GONE,
+        "terminal",
+        "the card has ended and is not shown any more",
+    )
+}

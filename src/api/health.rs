@@ -1,0 +1,37 @@
+//! Whether the process lives, and whether it can do its work.
+
+use actix_web::{HttpResponse, web};
+use serde_json::json;
+
+use super::Api;
+
+/// `GET /livez`: the process answers.
+pub(super) async fn alive() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/plain")
+        .body("alive\n")
+}
+
+/// `GET /readyz`: 200 if the database answers and the processor makes progress, else 503 with the
+/// reasons.
+pub(super) async fn ready(api: web::Data<Api>) -> HttpResponse {
+    let backlog = api.read(|tx| tx.count_waiting()).await;
+    let mut reasons = Vec::new();
+    if backlog.is_err() {
+        reasons.push("the database does not answer".to_owned());
+    }
+    reasons.extend(
+        api.trouble
+            .current()
+            .map(|trouble| format!("nothing is processed: {trouble}")),
+    );
+    let mut response = match reasons.is_empty() {
+        true => HttpResponse::Ok(),
+        false => HttpResponse::ServiceUnavailable(),
+    };
+    response.json(json!({
+        "ready": reasons.is_empty(),
+        "reasons": reasons,
+        "backlog": backlog.ok(),
+    }))
+}

@@ -1,0 +1,147 @@
+//! Group commit: deliveries that wait share one durable commit, and are answered after it.
+
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+use crate::processor::Wake;
+use crate::store::{NewDelivery, Store};
+
+/// The thread that writes deliveries.
+pub struct Intake {
+    handle: IntakeHandle,
+    thread: JoinHandle<()>,
+}
+
+/// Hands deliveries to the intake. Cheap to clone.
+#[derive(Clone)]
+pub struct IntakeHandle(SyncSender<Option<Waiting>>);
+
+/// Why a delivery was not kept. The sender should come again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("too many deliveries wait to be stored")]
+    QueueFull,
+    #[error("the delivery could not be stored")]
+    StorageDown,
+}
+
+impl Refused {
+    /// Stable name for programs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue-full",
+            Self::StorageDown => "storage-unavailable",
+        }
+    }
+}
+
+struct Waiting {
+    delivery: NewDelivery,
+    answer: oneshot::Sender<Result<(), Refused>>,
+}
+
+impl Intake {
+    /// Starts the thread. At most `queue` deliveries wait, at most `batch` share a commit. `wake`
+    /// hints to the processor of this process, if it has one.
+    pub fn start(
+        store: Store,
+        queue: usize,
+        batch: usize,
+        wake: Option<Wake>,
+    ) -> std::io::Result<Self> {
+        let (sender, receiver) = sync_channel(queue);
+        let thread = std::thread::Builder::new()
+            .name("intake".to_owned())
+            .spawn(move || run(&store, &receiver, batch, wake.as_ref()))?;
+        Ok(Self {
+            handle: IntakeHandle(sender),
+            thread,
+        })
+    }
+
+    /// For the request handlers.
+    pub fn handle(&self) -> IntakeHandle {
+        self.handle.clone()
+    }
+
+    /// Stores what still waits and ends. What is handed in afterwards is refused.
+    pub fn stop(self) {
+        // Behind everything that waits; an error means that the thread is gone already.
+        let _ = self.handle.0.send(None);
+        if self.thread.join().is_err() {
+            log::error!("the intake ended with a panic");
+        }
+    }
+}
+
+impl IntakeHandle {
+    /// Keeps a delivery; returns after the commit that holds it.
+    pub async fn keep(&self, delivery: NewDelivery) -> Result<(), Refused> {
+        let (answer, kept) = oneshot::channel();
+        self.0
+            .try_send(Some(Waiting { delivery, answer }))
+            .map_err(|error| match error {
+                TrySendError::Full(_) => Refused::QueueFull,
+                TrySendError::Disconnected(_) => Refused::StorageDown,
+            })?;
+        kept.await.unwrap_or(Err(Refused::StorageDown))
+    }
+}
+
+fn run(store: &Store, queue: &Receiver<Option<Waiting>>, limit: usize, wake: Option<&Wake>) {
+    let mut batch = Batch::default();
+    while batch.fill(queue, limit) {
+        let kept = match store.write(|tx| tx.insert_deliveries(&batch.deliveries)) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                log::error!(
+                    "{} deliveries could not be stored: {error}",
+                    batch.answers.len()
+                );
+                Err(Refused::StorageDown)
+            }
+        };
+        batch.deliveries.clear();
+        for answer in batch.answers.drain(..) {
+            // A sender that has gone away comes again: the repeat is recognised.
+            let _ = answer.send(kept);
+        }
+        if let (Ok(()), Some(wake)) = (kept, wake) {
+            wake.hint();
+        }
+    }
+}
+
+/// What shares one commit.
+#[derive(Default)]
+struct Batch {
+    deliveries: Vec<NewDelivery>,
+    answers: Vec<oneshot::Sender<Result<(), Refused>>>,
+    is_last: bool,
+}
+
+impl Batch {
+    /// Waits for a delivery and takes along what else waits by then. False when there is no more
+    /// to come.
+    fn fill(&mut self, queue: &Receiver<Option<Waiting>>, limit: usize) -> bool {
+        if self.is_last {
+            return false;
+        }
+        let mut next = queue.recv().ok();
+        while let Some(Some(waiting)) = next {
+            self.deliveries.push(waiting.delivery);
+            self.answers.push(waiting.answer);
+            if self.deliveries.len() >= limit {
+                return true;
+            }
+            match queue.try_recv() {
+                Ok(waiting) => next = Some(waiting),
+                Err(_) => return true,
+            }
+        }
+        self.is_last = true;
+        !self.deliveries.is_empty()
+    }
+}

@@ -1,0 +1,103 @@
+//! `POST /notifications/card`: what Mastercard sends is kept durably, then acknowledged.
+//!
+//! Nothing is decrypted here, so neither answer nor latency depends on a key. A refusal is nearly a
+//! loss, for the sender retries little: only what cannot be kept is refused, everything else is
+//! kept and judged later.
+
+mod body;
+mod intake;
+pub mod problem;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use uuid::Uuid;
+
+use crate::notification::Envelope;
+use crate::settings::ReceiverSettings;
+use crate::store::NewDelivery;
+use crate::telemetry::Clock;
+
+use problem::Problem;
+
+pub use intake::{Intake, IntakeHandle, Refused};
+
+/// What the handler works with.
+#[derive(Clone)]
+pub struct Receiver {
+    pub settings: ReceiverSettings,
+    pub intake: IntakeHandle,
+    pub clock: Clock,
+}
+
+impl Receiver {
+    /// Mounts the public listener's routes: the notification path and `/livez`, nothing else.
+    pub fn configure(&self, config: &mut web::ServiceConfig) {
+        config
+            .app_data(web::Data::new(self.clone()))
+            .service(web::resource(&self.settings.path).route(web::post().to(receive)))
+            .service(web::resource("/livez").route(web::get().to(alive)));
+    }
+}
+
+async fn alive() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/plain")
+        .body("alive\n")
+}
+
+async fn receive(
+    request: HttpRequest,
+    payload: web::Payload,
+    receiver: web::Data<Receiver>,
+) -> HttpResponse {
+    let id = Uuid::now_v7().to_string();
+    match keep(&id, &request, payload, &receiver).await {
+        Ok(status) => {
+            log::debug!("delivery {id} is kept");
+            HttpResponse::new(status)
+        }
+        Err(problem) => {
+            log::warn!(
+                "delivery {id} is refused: {} {}",
+                problem.status.as_u16(),
+                problem.code
+            );
+            problem.response()
+        }
+    }
+}
+
+async fn keep(
+    id: &str,
+    request: &HttpRequest,
+    payload: web::Payload,
+    receiver: &Receiver,
+) -> Result<StatusCode, Problem> {
+    let settings = &receiver.settings;
+    body::check_headers(request, settings)?;
+    let body = body::read(payload, settings).await?;
+    let received_at = receiver.clock.now();
+    let envelope = Envelope::parse(&body)
+        .map_err(|fault| Problem::new(StatusCode::BAD_REQUEST, "not-a-notification", fault))?;
+    if envelope.visible_items() > settings.max_items {
+        let limit = format!("a delivery holds at most {} items", settings.max_items);
+        return Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-many-items",
+            limit,
+        ));
+    }
+    let delivery = NewDelivery {
+        id: id.to_owned(),
+        received_at,
+        source: "mastercard",
+        response_host: body::response_host(request),
+        body: body.into(),
+    };
+    let kept = receiver.intake.keep(delivery).await;
+    kept.map_err(|refused| {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, refused.code(), refused)
+            .retry_after(settings.retry_after)
+    })?;
+    Ok(StatusCode::from_u16(settings.success_status).unwrap_or(StatusCode::NO_CONTENT))
+}
