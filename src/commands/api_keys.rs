@@ -1,0 +1,104 @@
+//! `api-keys`: create, list, revoke.
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::Common;
+use super::failure::Failure;
+use super::tables::{print_json, print_table};
+use crate::api::access::{AccessRole, digest, new_key};
+use crate::store::{ApiKey, StoreError};
+use crate::telemetry::{Clock, timestamp};
+
+#[derive(Subcommand)]
+pub enum ApiKeysCommand {
+    /// Makes a key, valid at once, and prints it: it cannot be shown again
+    Create {
+        /// What it may be used for
+        #[arg(long)]
+        role: AccessRole,
+        /// Whose it is; a name is used once
+        #[arg(long)]
+        name: String,
+    },
+    /// Lists the keys' names and roles
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Makes a key invalid at once
+    Revoke { name: String },
+}
+
+pub fn run(common: &Common, command: ApiKeysCommand) -> Result<(), Failure> {
+    match command {
+        ApiKeysCommand::Create { role, name } => create(common, role, name),
+        ApiKeysCommand::List { json } => list(common, json),
+        ApiKeysCommand::Revoke { name } => revoke(common, &name),
+    }
+}
+
+fn create(common: &Common, role: AccessRole, name: String) -> Result<(), Failure> {
+    if name.is_empty() || name.len() > 64 || name.chars().any(char::is_control) {
+        return Err(Failure::wrong(
+            "a name has 1 to 64 characters and no control characters",
+        ));
+    }
+    let (_, store) = common.open()?;
+    let key = new_key(role).map_err(Failure::unwell)?;
+    let kept = ApiKey {
+        name,
+        role: role.name().to_owned(),
+        digest: digest(&key),
+        created_at: Clock::system().now(),
+        revoked_at: None,
+    };
+    store
+        .write(|tx| tx.insert_api_key(&kept))
+        .map_err(|error| match error {
+            StoreError::Conflict => Failure::wrong("a key of this name exists, or existed"),
+            other => other.into(),
+        })?;
+    println!("{key}");
+    Ok(())
+}
+
+fn list(common: &Common, as_json: bool) -> Result<(), Failure> {
+    let (_, store) = common.open()?;
+    let keys = store.read(|tx| tx.list_api_keys())?;
+    if as_json {
+        let key = |key: &ApiKey| {
+            json!({
+                "name": key.name,
+                "role": key.role,
+                "createdAt": timestamp(key.created_at),
+                "revokedAt": key.revoked_at.map(timestamp),
+            })
+        };
+        let keys: Vec<Value> = keys.iter().map(key).collect();
+        return Ok(print_json(&json!({ "apiKeys": keys }))?);
+    }
+    let cells = |key: &ApiKey| {
+        let revoked = key.revoked_at.map(timestamp).unwrap_or_default();
+        vec![
+            key.name.clone(),
+            key.role.clone(),
+            timestamp(key.created_at),
+            revoked,
+        ]
+    };
+    Ok(print_table(
+        &["NAME", "ROLE", "CREATED", "REVOKED"],
+        keys.iter().map(cells),
+    )?)
+}
+
+fn revoke(common: &Common, name: &str) -> Result<(), Failure> {
+    let (_, store) = common.open()?;
+    let now = Clock::system().now();
+    match store.write(|tx| tx.revoke_api_key(name, now))? {
+        true => Ok(()),
+        false => Err(Failure::unwell("no valid key of this name is known")),
+    }
+}

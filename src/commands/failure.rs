@@ -1,0 +1,47 @@
+//! How a command fails: with a sentence for its user and an exit code for scripts.
+
+use std::fmt::Display;
+
+/// A failed command.
+#[derive(Debug)]
+pub struct Failure {
+    exit: u8,
+    message: String,
+}
+
+impl Failure {
+    /// Wrong use or settings: exit code 2.
+    pub fn wrong(message: impl Display) -> Self {
+        Self {
+            exit: 2,
+            message: message.to_string(),
+        }
+    }
+
+    /// The thing asked about is not well: exit code 1.
+    pub fn unwell(message: impl Display) -> Self {
+        Self {
+            exit: 1,
+            message: message.to_string(),
+        }
+    }
+
+    /// Tells it on standard error; returns the exit code.
+    pub fn report(self) -> u8 {
+        eprintln!("tokenkeep: {}", self.message);
+        self.exit
+    }
+}
+
+impl From<crate::store::StoreError> for Failure {
+    fn from(error: crate::store::StoreError) -> Self {
+        Self::unwell(error)
+    }
+}
+
+/// Standard output was closed early, or the like.
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::unwell(error)
+    }
+}

@@ -1,0 +1,160 @@
+//! `keys`: list, generate, check.
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::Common;
+use super::failure::Failure;
+use super::tables::{print_json, print_table};
+use crate::jose::{
+    Keyring, OpenPolicy, PayloadKey, StorageKeys, exposed_files, generate_missing, public_key_pem,
+};
+use crate::settings::Environment;
+
+#[derive(Subcommand)]
+pub enum KeysCommand {
+    /// Lists the payload keys: kid, fingerprint, size
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Makes whatever is missing: a payload key, a storage key; never overwrites
+    Generate {
+        /// Makes a payload key of this kid, unless it is there
+        #[arg(long)]
+        kid: Option<String>,
+        /// Size of a new payload key: 2048 or 4096
+        #[arg(long, default_value_t = 4096)]
+        bits: u32,
+    },
+    /// Loads every key and says what is wrong and where
+    Check,
+}
+
+pub fn run(common: &Common, command: KeysCommand) -> Result<(), Failure> {
+    match command {
+        KeysCommand::List { json } => list(common, json),
+        KeysCommand::Generate { kid, bits } => generate(common, kid.as_deref(), bits),
+        KeysCommand::Check => check(common),
+    }
+}
+
+fn list(common: &Common, as_json: bool) -> Result<(), Failure> {
+    let folder = common.settings(Vec::new())?.keys;
+    let keyring = Keyring::load(&folder, OpenPolicy::default()).map_err(Failure::unwell)?;
+    if as_json {
+        let key = |key: &PayloadKey| {
+            json!({
+                "kid": key.kid(),
+                "aliases": key.aliases,
+                "fingerprint": key.spki_sha256_hex(),
+                "bits": key.bits(),
+                "default": key.is_default(),
+                "retired": key.is_retired(),
+                "demonstration": key.is_demonstration(),
+            })
+        };
+        let keys: Vec<Value> = keyring.keys().map(key).collect();
+        return Ok(print_json(&json!({ "payload": keys }))?);
+    }
+    let cells = |key: &PayloadKey| {
+        let marks = [
+            (key.is_default(), "default"),
+            (key.is_retired(), "retired"),
+            (key.is_demonstration(), "demonstration"),
+        ];
+        let marks: Vec<&str> = marks
+            .iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, word)| *word)
+            .collect();
+        vec![
+            key.kid().to_owned(),
+            key.bits().to_string(),
+            key.spki_sha256_hex(),
+            key.aliases.join(", "),
+            marks.join(", "),
+        ]
+    };
+    Ok(print_table(
+        &["KID", "BITS", "FINGERPRINT", "ALIASES", ""],
+        keyring.keys().map(cells),
+    )?)
+}
+
+fn generate(common: &Common, kid: Option<&str>, bits: u32) -> Result<(), Failure> {
+    let folder = common.settings(Vec::new())?.keys;
+    let today = chrono::Utc::now().format("%Y-%m-%d").to_string();
+    let made = generate_missing(&folder, kid, bits, &today).map_err(Failure::wrong)?;
+    if made.is_empty() {
+        println!("Nothing is missing in {}.", folder.display());
+        return Ok(());
+    }
+    for file in &made {
+        println!("made {}", file.display());
+    }
+    let keyring = Keyring::load(&folder, OpenPolicy::default()).map_err(Failure::unwell)?;
+    for key in keyring
+        .keys()
+        .filter(|key| made.iter().any(|file| is_of(file, key.kid())))
+    {
+        println!(
+            "\nUpload this public key to Mastercard under the Key ID {}:",
+            key.kid()
+        );
+        print!("{}", public_key_pem(key).map_err(Failure::unwell)?);
+    }
+    Ok(())
+}
+
+fn is_of(file: &std::path::Path, kid: &str) -> bool {
+    file.parent()
+        .is_some_and(|parent| parent.ends_with("payload"))
+        && file.file_stem().is_some_and(|stem| stem == kid)
+}
+
+fn check(common: &Common) -> Result<(), Failure> {
+    let settings = common.settings(Vec::new())?;
+    let folder = settings.keys;
+    let mut wrong = Vec::new();
+    let mut remarks = Vec::new();
+    match Keyring::load(&folder, OpenPolicy::default()) {
+        Err(error) => wrong.push(error.to_string()),
+        Ok(keyring) => {
+            if keyring.is_empty() {
+                wrong.push("there is no payload key: nothing encrypted can be opened".to_owned());
+            }
+            if keyring.keys().any(PayloadKey::is_demonstration) {
+                remarks.push("a payload key is a demonstration key: everybody knows it");
+            }
+        }
+    }
+    match StorageKeys::load(&folder) {
+        Err(error) => wrong.push(error.to_string()),
+        Ok(keys) if keys.is_demonstration() => {
+            remarks.push("the storage key is the demonstration key: everybody knows it");
+        }
+        Ok(_) => {}
+    }
+    let exposed = exposed_files(&folder).map_err(Failure::unwell)?;
+    let mut exposed: Vec<String> = (exposed.iter())
+        .map(|file| format!("{} may be read or written by others", file.display()))
+        .collect();
+    if settings.environment == Environment::Production {
+        wrong.append(&mut exposed);
+        wrong.extend(remarks.drain(..).map(str::to_owned));
+    }
+    for remark in remarks
+        .iter()
+        .copied()
+        .chain(exposed.iter().map(String::as_str))
+    {
+        println!("not for production: {remark}");
+    }
+    if wrong.is_empty() {
+        println!("The keys in {} can be used.", folder.display());
+        return Ok(());
+    }
+    Err(Failure::unwell(wrong.join("\ntokenkeep: ")))
+}

@@ -1,0 +1,123 @@
+//! The command line, one file a command.
+//!
+//! Exit codes: 0 done, 1 the thing asked about is not well, 2 wrong use or settings.
+
+mod api_keys;
+mod cards;
+mod demo;
+mod encrypt;
+mod failure;
+mod keys;
+mod notifications;
+mod serve;
+mod service;
+mod tables;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::jose::StorageKeys;
+use crate::settings::{Overrides, Settings};
+use crate::store::{DatabaseUrl, Store};
+use failure::Failure;
+
+pub use service::{Service, StartError};
+
+/// Keeps a merchant's Mastercard card-on-file tokens fresh.
+#[derive(Parser)]
+#[command(name = "tokenkeep", version, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command that looks at the database or the keys.
+#[derive(Args, Clone, Default)]
+pub struct Common {
+    /// The settings file [default: tokenkeep.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE", env = "TOKENKEEP_CONFIG")]
+    config: Option<PathBuf>,
+    /// The database: a path, sqlite://PATH or postgres://… (a password belongs into the
+    /// environment: DATABASE_URL)
+    #[arg(long, global = true, value_name = "URL")]
+    database_url: Option<String>,
+    /// The key folder
+    #[arg(long, global = true, value_name = "DIR")]
+    keys: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the service: receives notifications, decides them, answers the merchant's systems
+    Serve(serve::ServeArgs),
+    /// Plays the fixtures into a receiver on this machine and tells what each one changed and why
+    Demo(demo::DemoArgs),
+    /// Cards: what is known of them
+    #[command(subcommand)]
+    Cards(cards::CardsCommand),
+    /// Notifications: what came, its verdict, and why
+    #[command(subcommand)]
+    Notifications(notifications::NotificationsCommand),
+    /// The keys that open what Mastercard encrypts, and those that seal what is stored
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// API keys of the merchant's systems and people
+    #[command(subcommand)]
+    ApiKeys(api_keys::ApiKeysCommand),
+    /// Makes a paymentData JWE (or a fully encrypted body) from plain JSON
+    Encrypt(encrypt::EncryptArgs),
+}
+
+/// Runs the command line; returns the exit code.
+pub fn run(cli: Cli) -> u8 {
+    crate::telemetry::init_logs();
+    let common = cli.common;
+    let result = match cli.command {
+        Command::Serve(args) => serve::run(&common, args),
+        Command::Demo(args) => demo::run(&common, args),
+        Command::Cards(command) => cards::run(&common, command),
+        Command::Notifications(command) => notifications::run(&common, command),
+        Command::Keys(command) => keys::run(&common, command),
+        Command::ApiKeys(command) => api_keys::run(&common, command),
+        Command::Encrypt(args) => encrypt::run(args),
+    };
+    match result {
+        Ok(()) => 0,
+        Err(failure) => failure.report(),
+    }
+}
+
+impl Common {
+    /// The settings, with these options over them.
+    fn settings(&self, more: Vec<(&'static str, toml::Value)>) -> Result<Settings, Failure> {
+        let mut values = more;
+        if let Some(url) = &self.database_url {
+            values.push(("database_url", url.as_str().into()));
+        }
+        if let Some(keys) = &self.keys {
+            values.push(("keys", keys.to_string_lossy().as_ref().into()));
+        }
+        let overrides = Overrides {
+            config: self.config.clone(),
+            values,
+        };
+        Settings::load(&overrides, std::env::vars()).map_err(Failure::wrong)
+    }
+
+    /// Settings and database, for commands that work beside a running service.
+    fn open(&self) -> Result<(Settings, Store), Failure> {
+        let settings = self.settings(Vec::new())?;
+        let store = open_store(&settings)?;
+        Ok((settings, store))
+    }
+}
+
+fn open_store(settings: &Settings) -> Result<Store, Failure> {
+    let keys = StorageKeys::load(&settings.keys).map_err(Failure::wrong)?;
+    let url = DatabaseUrl::parse(&settings.database_url).map_err(Failure::wrong)?;
+    Store::open(&url, Arc::new(keys)).map_err(Failure::unwell)
+}

@@ -1,0 +1,53 @@
+//! `serve`: the service, until it is told to stop.
+
+use clap::Args;
+use toml::Value;
+
+use super::failure::Failure;
+use super::{Common, Service, StartError};
+use crate::settings::Role;
+use crate::telemetry::Clock;
+
+#[derive(Args)]
+pub struct ServeArgs {
+    /// The public listener, for Mastercard [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// The listener of the API [default: 127.0.0.1:8081]
+    #[arg(long, value_name = "ADDRESS")]
+    api_listen: Option<String>,
+    /// What this process does [default: everything]
+    #[arg(long, value_delimiter = ',', value_name = "ROLES")]
+    roles: Option<Vec<Role>>,
+}
+
+pub fn run(common: &Common, args: ServeArgs) -> Result<(), Failure> {
+    let mut values: Vec<(&'static str, Value)> = Vec::new();
+    values.extend(args.listen.map(|address| ("listen", address.into())));
+    values.extend(
+        args.api_listen
+            .map(|address| ("api_listen", address.into())),
+    );
+    values.extend(args.roles.map(|roles| ("roles", role_names(&roles))));
+    let settings = common.settings(values)?;
+    let service = Service::start(&settings, Clock::system()).map_err(|error| match error {
+        StartError::Database(_) | StartError::Io(_) => Failure::unwell(error),
+        _ => Failure::wrong(error),
+    })?;
+    if let Some(public) = service.public {
+        log::info!("receiving on http://{public}{}", settings.receiver.path);
+    }
+    log::info!("the API is on http://{}", service.api);
+    log::info!("the database is {}", service.store.location());
+    service.run_until_signalled()?;
+    log::info!("stopped");
+    Ok(())
+}
+
+fn role_names(roles: &[Role]) -> Value {
+    let name = |role: &Role| match role {
+        Role::Receive => "receive",
+        Role::Process => "process",
+    };
+    Value::Array(roles.iter().map(|role| name(role).into()).collect())
+}

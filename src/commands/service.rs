@@ -1,0 +1,279 @@
+//! The service: receiver, processor and API of one process, started and stopped as one.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::rt::{self, System};
+use actix_web::{App, HttpServer};
+use tokio::sync::oneshot;
+
+use crate::api::Api;
+use crate::jose::{KeyError, StorageKeys};
+use crate::processor::{KeyFolder, Processor, Running, Trouble};
+use crate::receiver::{Intake, Receiver};
+use crate::settings::{Environment, Role, Settings};
+use crate::store::{DatabaseUrl, Store, StoreError};
+use crate::telemetry::Clock;
+
+/// A request's head must have arrived in this time.
+const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+/// Accepted requests are answered in this time after a stop.
+const STOP_DEADLINE_SECONDS: u64 = 8;
+
+/// A running service.
+pub struct Service {
+    /// Where notifications are received, if this process does.
+    pub public: Option<SocketAddr>,
+    pub api: SocketAddr,
+    pub store: Store,
+    stop: oneshot::Sender<()>,
+    servers: JoinHandle<io::Result<()>>,
+    intake: Option<Intake>,
+    processor: Option<Running>,
+}
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    #[error("the keys in use are the repository's demonstration keys: not in production")]
+    DemonstrationKeys,
+    #[error("{0}")]
+    Database(String),
+    #[error("cannot listen on {0}: {1}")]
+    Listen(String, io::ErrorKind),
+    #[error("the service cannot start: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        Self::Database(error.to_string())
+    }
+}
+
+impl Service {
+    /// Starts everything the settings ask for and returns once it listens.
+    pub fn start(settings: &Settings, clock: Clock) -> Result<Self, StartError> {
+        let keys = load_keys(settings)?;
+        let url = DatabaseUrl::parse(&settings.database_url)
+            .map_err(|error| StartError::Database(error.to_string()))?;
+        let store = Store::open(&url, Arc::new(keys.storage))?;
+        // Listening comes before anything starts: a port that is taken stops nothing half-way.
+        let receives = settings.has_role(Role::Receive);
+        let public = receives.then(|| listen(&settings.listen)).transpose()?;
+        let api = listen(&settings.api_listen)?;
+
+        let processor = match settings.has_role(Role::Process) {
+            true => Some(start_processor(settings, &store, keys.payload, &clock)?),
+            false => None,
+        };
+        let wake = processor.as_ref().map(Running::wake);
+        let receiver = &settings.receiver;
+        let intake = match receives {
+            true => {
+                let (queue, batch) = (receiver.queue, receiver.commit_batch);
+                Some(Intake::start(store.clone(), queue, batch, wake.clone())?)
+            }
+            false => None,
+        };
+        let api_state = Api {
+            store: store.clone(),
+            policy: settings.policy(),
+            programs: settings.programs.keys().cloned().collect(),
+            clock: clock.clone(),
+            wake,
+            trouble: processor
+                .as_ref()
+                .map_or_else(Trouble::default, Running::trouble),
+        };
+        let receiver_state = intake.as_ref().map(|intake| Receiver {
+            settings: receiver.clone(),
+            intake: intake.handle(),
+            clock,
+        });
+        let public_address = public.as_ref().map(TcpListener::local_addr).transpose()?;
+        let api_address = api.local_addr()?;
+        let listeners = (receiver_state.zip(public), (api_state, api));
+        let (stop, servers) = start_servers(listeners)?;
+        Ok(Self {
+            public: public_address,
+            api: api_address,
+            store,
+            stop,
+            servers,
+            intake,
+            processor,
+        })
+    }
+
+    /// Stops: answers what was accepted, stores what waits, finishes the batch at hand.
+    pub fn stop(self) -> io::Result<()> {
+        // An error means that the servers have stopped by themselves.
+        let _ = self.stop.send(());
+        finish(self.servers, self.intake, self.processor)
+    }
+
+    /// Waits until the process is asked to stop (SIGTERM, SIGINT), then stops as [`Self::stop`].
+    pub fn run_until_signalled(self) -> io::Result<()> {
+        let stop = self.stop;
+        let waiter = std::thread::Builder::new().name("signals".to_owned());
+        waiter.spawn(move || {
+            if let Err(error) = System::new().block_on(signalled()) {
+                log::error!("signals cannot be received: {error}");
+            }
+            log::info!("stopping");
+            let _ = stop.send(());
+        })?;
+        finish(self.servers, self.intake, self.processor)
+    }
+}
+
+struct Keys {
+    storage: StorageKeys,
+    payload: KeyFolder,
+}
+
+fn load_keys(settings: &Settings) -> Result<Keys, StartError> {
+    let storage = StorageKeys::load(&settings.keys)?;
+    let processor = &settings.processor;
+    let folder = settings.keys.clone();
+    let payload = KeyFolder::load(folder, processor.allow_cbc, processor.key_reload())?;
+    let keyring = payload.keyring();
+    if storage.is_demonstration() || keyring.keys().any(|key| key.is_demonstration()) {
+        if settings.environment == Environment::Production {
+            return Err(StartError::DemonstrationKeys);
+        }
+        log::warn!("the keys in use are demonstration keys: everybody knows them");
+    }
+    if keyring.is_empty() {
+        log::warn!("no payload key is loaded: encrypted notifications are kept but not opened");
+    }
+    Ok(Keys { storage, payload })
+}
+
+fn start_processor(
+    settings: &Settings,
+    store: &Store,
+    keys: KeyFolder,
+    clock: &Clock,
+) -> io::Result<Running> {
+    let processor = Processor {
+        store: store.clone(),
+        keys,
+        policy: settings.policy(),
+        settings: settings.processor.clone(),
+        clock: clock.clone(),
+    };
+    processor.start()
+}
+
+fn listen(address: &str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(|e| StartError::Listen(address.to_owned(), e.kind()))
+}
+
+type Listeners = (Option<(Receiver, TcpListener)>, (Api, TcpListener));
+
+/// Runs both listeners on a thread of their own until told to stop.
+fn start_servers(
+    (public, (api, api_listener)): Listeners,
+) -> io::Result<(oneshot::Sender<()>, JoinHandle<io::Result<()>>)> {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (report, started) = sync_channel(1);
+    let run = move || {
+        System::new().block_on(async move {
+            let servers = (|| {
+                let mut servers = vec![api_server(api, api_listener)?];
+                if let Some((receiver, listener)) = public {
+                    servers.push(public_server(receiver, listener)?);
+                }
+                Ok::<_, io::Error>(servers)
+            })();
+            let servers = match servers {
+                Ok(servers) => servers,
+                Err(error) => {
+                    let _ = report.send(Err(error));
+                    return Ok(());
+                }
+            };
+            let handles: Vec<_> = servers.iter().map(Server::handle).collect();
+            let running: Vec<_> = servers.into_iter().map(rt::spawn).collect();
+            let _ = report.send(Ok(()));
+            // Dropped without a word, the stopper means stop too.
+            let _ = stopped.await;
+            let stopping = handles.iter().map(|handle| rt::spawn(handle.stop(true)));
+            for stopping in Vec::from_iter(stopping) {
+                let _ = stopping.await;
+            }
+            for server in running {
+                server.await.map_err(io::Error::other)??;
+            }
+            Ok(())
+        })
+    };
+    let servers = std::thread::Builder::new()
+        .name("servers".to_owned())
+        .spawn(run)?;
+    started.recv().map_err(io::Error::other)??;
+    Ok((stop, servers))
+}
+
+fn public_server(receiver: Receiver, listener: TcpListener) -> io::Result<Server> {
+    let app = move || App::new().configure(|config| receiver.configure(config));
+    Ok(HttpServer::new(app)
+        .client_request_timeout(HEAD_DEADLINE)
+        .shutdown_timeout(STOP_DEADLINE_SECONDS)
+        .disable_signals()
+        .listen(listener)?
+        .run())
+}
+
+fn api_server(api: Api, listener: TcpListener) -> io::Result<Server> {
+    let app = move || App::new().configure(|config| api.configure(config));
+    Ok(HttpServer::new(app)
+        .workers(2)
+        .client_request_timeout(HEAD_DEADLINE)
+        .shutdown_timeout(STOP_DEADLINE_SECONDS)
+        .disable_signals()
+        .listen(listener)?
+        .run())
+}
+
+async fn signalled() -> io::Result<()> {
+    use rt::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    std::future::poll_fn(|context| {
+        if terminate.poll_recv(context).is_ready() || interrupt.poll_recv(context).is_ready() {
+            return std::task::Poll::Ready(());
+        }
+        std::task::Poll::Pending
+    })
+    .await;
+    Ok(())
+}
+
+/// Waits for the servers, then lets the intake and the processor finish, in this order: nothing is
+/// accepted that the next one does not see.
+fn finish(
+    servers: JoinHandle<io::Result<()>>,
+    intake: Option<Intake>,
+    processor: Option<Running>,
+) -> io::Result<()> {
+    let served = servers
+        .join()
+        .unwrap_or_else(|_| Err(io::Error::other("a server panicked")));
+    if let Some(intake) = intake {
+        intake.stop();
+    }
+    if let Some(processor) = processor {
+        processor.stop();
+    }
+    served
+}

@@ -1,0 +1,47 @@
+//! tokenkeep keeps a merchant's Mastercard card-on-file tokens fresh.
+//!
+//! # The rooms
+//!
+//! * [`commands`]: the command line, one file a command, and the service that `serve` and `demo` run.
+//! * [`api`]: what the merchant's systems call, on a listener of its own; keys with roles.
+//! * [`receiver`]: `POST /notifications/card`. Keeps what comes durably, then answers. Never decrypts.
+//! * [`processor`]: deliveries become verdicts: opens on all cores, decides in the order of arrival,
+//!   one transaction a batch. Registrations go through the same decision.
+//! * [`store`]: the only room that touches diesel. SQLite and PostgreSQL behind one set of functions;
+//!   seals and opens what must not be readable in the database.
+//! * [`notification`]: the wire form of a Card Notification, lenient on description, strict on
+//!   identity and status.
+//! * [`domain`]: the rules, pure. [`domain::decide`] takes a card and an input and returns the card
+//!   afterwards, a verdict with its rule, and the calls that have become necessary.
+//! * [`jose`]: the only room that touches josekit: the guard in front of every key, the keyring, the
+//!   opening of JWEs, the sealing of rows.
+//! * [`settings`]: every setting with its default, its meaning, its check.
+//! * [`telemetry`]: logs and the clock.
+//!
+//! Arrows go down only: `commands → api → {receiver, processor} → {store, notification} → {domain,
+//! jose, settings, telemetry}`; [`domain`] imports nothing of ours.
+//!
+//! # A TOKEN_REFRESH on its way through the house
+//!
+//! 1. `receiver` reads the body within its limits, checks that it is a well-formed envelope
+//!    ([`notification::Envelope`]) and hands it to the [`receiver::Intake`]: one thread that writes
+//!    everything that waits in one commit. After the commit: 204.
+//! 2. The [`processor::Processor`], hinted or at its next look, takes the waiting deliveries. Each is
+//!    split into items ([`notification::Item`]); its `paymentData` passes the guard and is opened by
+//!    the key its header names ([`jose::Keyring::open`]). What cannot be opened is held, not dropped.
+//! 3. In one transaction: the cards are locked and read, [`domain::decide`] judges item by item,
+//!    and cards, tokens, verdicts and calls are written ([`store::Tx`]). A changed number destroys
+//!    the old cryptogram and makes a fresh one due.
+//! 4. `GET /v1/cards/{id}` shows the card, `GET /v1/notifications` the verdict, `tokenkeep
+//!    notifications explain` how it came about.
+
+pub mod api;
+pub mod commands;
+pub mod domain;
+pub mod jose;
+pub mod notification;
+pub mod processor;
+pub mod receiver;
+pub mod settings;
+pub mod store;
+pub mod telemetry;
