@@ -1,0 +1,127 @@
+//! A database of a test's own: a file in a temporary folder, or a database in the PostgreSQL that
+//! `tests/run` started.
+
+use std::path::PathBuf;
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// Which database a test runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    Sqlite,
+    Postgres,
+}
+
+pub enum TestDatabase {
+    Sqlite { folder: TempDir },
+    Postgres { admin: String, name: String },
+}
+
+impl TestDatabase {
+    pub fn new(backend: Backend) -> Self {
+        match backend {
+            Backend::Sqlite => Self::Sqlite {
+                folder: tempfile::tempdir().unwrap(),
+            },
+            Backend::Postgres => {
+                let admin = std::env::var("TOKENKEEP_TEST_POSTGRES")
+                    .expect("these tests need PostgreSQL: run them with tests/run");
+                let name = format!("test_{}", Uuid::now_v7().simple());
+                let mut connection = PgConnection::establish(&admin).unwrap();
+                connection
+                    .batch_execute(&format!("CREATE DATABASE {name}"))
+                    .unwrap();
+                Self::Postgres { admin, name }
+            }
+        }
+    }
+
+    /// The address for `--database-url`.
+    pub fn url(&self) -> String {
+        match self {
+            Self::Sqlite { .. } => self.file().to_string_lossy().into_owned(),
+            Self::Postgres { admin, name } => admin.replace("/postgres?", &format!("/{name}?")),
+        }
+    }
+
+    /// The file of a SQLite database.
+    pub fn file(&self) -> PathBuf {
+        match self {
+            Self::Sqlite { folder } => folder.path().join("tokenkeep.db"),
+            Self::Postgres { .. } => panic!("PostgreSQL has no file of ours"),
+        }
+    }
+
+    /// Everything the database holds, as bytes to search in: SQLite's files as they are, and of
+    /// PostgreSQL every row of every table as text.
+    pub fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Sqlite { folder } => {
+                let files = std::fs::read_dir(folder.path()).unwrap();
+                files
+                    .flat_map(|file| std::fs::read(file.unwrap().path()).unwrap())
+                    .collect()
+            }
+            Self::Postgres { .. } => self.dump().into_bytes(),
+        }
+    }
+
+    fn dump(&self) -> String {
+        use diesel::{QueryableByName, RunQueryDsl, sql_query, sql_types::Text};
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = Text)]
+            text: String,
+        }
+        let mut c = PgConnection::establish(&self.url()).unwrap();
+        let tables = "SELECT tablename::text AS text FROM pg_tables WHERE schemaname = 'public'";
+        let tables: Vec<Row> = sql_query(tables).load(&mut c).unwrap();
+        let rows = tables.into_iter().flat_map(|table| {
+            let query = format!("SELECT t::text AS text FROM {} t", table.text);
+            sql_query(query).load::<Row>(&mut c).unwrap()
+        });
+        rows.map(|row| row.text + "\n").collect()
+    }
+}
+
+/// Where sealed numbers of a card could be, and how to count them.
+const SEALED: [(&str, &str); 4] = [
+    ("tokens", "card_id = $1"),
+    ("notifications", "card_id = $1 AND payment IS NOT NULL"),
+    ("registrations", "card_id = $1 AND payment IS NOT NULL"),
+    (
+        "deliveries",
+        "body IS NOT NULL AND sequence IN (SELECT delivery_sequence FROM notifications WHERE card_id = $1)",
+    ),
+];
+
+impl TestDatabase {
+    /// How many sealed values that could hold a number of this card are kept, by table.
+    pub fn sealed_values_of(&self, card: &str) -> [(&'static str, i64); 4] {
+        use diesel::sql_types::{BigInt, Text};
+        use diesel::{QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = BigInt)]
+            count: i64,
+        }
+        SEALED.map(|(table, condition)| {
+            let query = format!("SELECT count(*) AS count FROM {table} WHERE {condition}");
+            let query = sql_query(query).bind::<Text, _>(card);
+            let row: Row = match self {
+                Self::Sqlite { .. } => {
+                    let mut c = SqliteConnection::establish(&self.url()).unwrap();
+                    query.get_result(&mut c).unwrap()
+                }
+                Self::Postgres { .. } => {
+                    let mut c = PgConnection::establish(&self.url()).unwrap();
+                    query.get_result(&mut c).unwrap()
+                }
+            };
+            (table, row.count)
+        })
+    }
+}

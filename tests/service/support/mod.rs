@@ -1,0 +1,209 @@
+//! One spawn helper: a real service on free ports with a database of its own.
+
+pub mod build;
+pub mod database;
+pub mod http;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokenkeep::api::access::{AccessRole, digest, new_key};
+use tokenkeep::commands::Service;
+use tokenkeep::domain::CardId;
+use tokenkeep::settings::Settings;
+use tokenkeep::store::{ApiKey, CardRow, JobView, NotificationFilter, NotificationView, Store};
+use tokenkeep::telemetry::Clock;
+
+pub use database::{Backend, TestDatabase};
+pub use http::{Answer, Client};
+
+/// 2026-07-20T10:00:00Z: when tests begin, unless they say otherwise.
+pub const START: i64 = 1_784_541_600_000;
+
+/// The repository's demonstration keys.
+pub fn keys() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("keys")
+}
+
+/// A running service.
+pub struct App {
+    pub database: TestDatabase,
+    pub client: Client,
+    /// Milliseconds since 1970, as the service sees it.
+    pub clock: Arc<AtomicI64>,
+    pub settings: Settings,
+    ops: String,
+    app: String,
+    service: Option<Service>,
+}
+
+impl App {
+    pub fn spawn(backend: Backend) -> Self {
+        Self::spawn_with(backend, |_| {})
+    }
+
+    /// Spawns with changed settings.
+    pub fn spawn_with(backend: Backend, change: impl FnOnce(&mut Settings)) -> Self {
+        let database = TestDatabase::new(backend);
+        let mut settings = Settings::defaults().unwrap();
+        settings.listen = "127.0.0.1:0".to_owned();
+        settings.api_listen = "127.0.0.1:0".to_owned();
+        settings.database_url = database.url();
+        settings.keys = keys();
+        change(&mut settings);
+        let mut app = Self {
+            database,
+            client: Client::new(),
+            clock: Arc::new(AtomicI64::new(START)),
+            settings,
+            ops: String::new(),
+            app: String::new(),
+            service: None,
+        };
+        app.start();
+        app.ops = app.new_key(AccessRole::Ops, "ops");
+        app.app = app.new_key(AccessRole::App, "app");
+        app
+    }
+
+    /// Starts the service (again) on the same database.
+    pub fn start(&mut self) {
+        let time = self.clock.clone();
+        let clock = Clock::from_fn(move || time.load(Ordering::SeqCst));
+        self.service = Some(Service::start(&self.settings, clock).unwrap());
+    }
+
+    pub fn stop(&mut self) {
+        if let Some(service) = self.service.take() {
+            service.stop().unwrap();
+        }
+    }
+
+    pub fn service(&self) -> &Service {
+        self.service.as_ref().unwrap()
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.service().store
+    }
+
+    /// Moves the service's clock on.
+    pub fn advance(&self, milliseconds: i64) {
+        self.clock.fetch_add(milliseconds, Ordering::SeqCst);
+    }
+
+    pub fn new_key(&self, role: AccessRole, name: &str) -> String {
+        let key = new_key(role).unwrap();
+        let kept = ApiKey {
+            name: name.to_owned(),
+            role: role.name().to_owned(),
+            digest: digest(&key),
+            created_at: START,
+            revoked_at: None,
+        };
+        self.store().write(|tx| tx.insert_api_key(&kept)).unwrap();
+        key
+    }
+
+    /// URL of the notification path.
+    pub fn receiver_url(&self) -> String {
+        format!(
+            "http://{}/notifications/card",
+            self.service().public.unwrap()
+        )
+    }
+
+    pub fn api_url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.service().api)
+    }
+
+    /// Sends a notification body as Mastercard would.
+    pub fn notify(&self, body: &Value) -> Answer {
+        self.client.post(&self.receiver_url(), &body.to_string())
+    }
+
+    /// Sends a body that must be kept, and waits until it is decided.
+    pub fn deliver(&self, body: &Value) {
+        let answer = self.notify(body);
+        assert_eq!(answer.status, 204, "{}", answer.text);
+        self.settle();
+    }
+
+    /// Waits until nothing waits to be decided.
+    pub fn settle(&self) {
+        wait_until("nothing waits to be decided", || {
+            self.store()
+                .read(|tx| tx.count_waiting())
+                .is_ok_and(|waiting| waiting == 0)
+        });
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.client.get(&self.api_url(path), &self.ops)
+    }
+
+    pub fn put(&self, path: &str, body: &Value) -> Answer {
+        self.client
+            .put(&self.api_url(path), &self.app, &body.to_string())
+    }
+
+    /// The card as stored, if it is known.
+    pub fn card(&self, id: &str) -> Option<CardRow> {
+        let id = CardId::parse(id).unwrap();
+        self.store().read(|tx| tx.card(&id)).unwrap()
+    }
+
+    pub fn jobs(&self, id: &str) -> Vec<JobView> {
+        let id = CardId::parse(id).unwrap();
+        self.store().read(|tx| tx.jobs_of_card(&id)).unwrap()
+    }
+
+    /// The calls for a cryptogram that wait.
+    pub fn due_cryptograms(&self, id: &str) -> Vec<i32> {
+        let waiting = self.jobs(id).into_iter();
+        let waiting = waiting.filter(|job| job.kind == "cryptogram" && job.state == "waiting");
+        waiting.filter_map(|job| job.number_version).collect()
+    }
+
+    /// The items of a card, in the order of their arrival.
+    pub fn notifications(&self, card: &str) -> Vec<NotificationView> {
+        let filter = NotificationFilter {
+            card_id: Some(card.to_owned()),
+            limit: 100_000,
+            ..NotificationFilter::default()
+        };
+        let mut items = self
+            .store()
+            .read(|tx| tx.list_notifications(&filter))
+            .unwrap();
+        items.reverse();
+        items
+    }
+
+    /// The verdicts of a card's items, in the order of their arrival.
+    pub fn verdicts(&self, card: &str) -> Vec<String> {
+        let items = self.notifications(card).into_iter();
+        let word = |item: NotificationView| match item.hold {
+            Some(hold) => format!("{}({hold})", item.verdict),
+            None => item.verdict,
+        };
+        items.map(word).collect()
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Polls until `done`, for 30 seconds at most.
+pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !done() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
