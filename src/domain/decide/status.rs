@@ -30,15 +30,16 @@ impl Judgement<'_> {
         }
         match self.rank.against(held.rank) {
             Precedence::Newer => {
+                let (word, held_word) = (status.word(), held.value.word());
                 self.note(
                     "status",
-                    format!(
-                        "{} at {} is newer than {} at {}",
-                        status.word(),
-                        self.rank,
-                        held.value.word(),
-                        held.rank
-                    ),
+                    match held.value == status {
+                        true => format!("{word} once more, at {}", self.rank),
+                        false => format!(
+                            "{word} at {} is newer than {held_word} at {}",
+                            self.rank, held.rank
+                        ),
+                    },
                 );
                 self.set_status(status, shown_before)
             }
