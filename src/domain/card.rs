@@ -95,6 +95,8 @@ pub struct Card {
     pub cryptogram: Option<CryptogramState>,
     pub terminal: Option<Terminal>,
     pub latest_item: Option<LatestItem>,
+    /// When anything last changed here, milliseconds since 1970, UTC.
+    pub updated_at: i64,
     /// How many inputs have been decided for this card: the order `rebuild` repeats them in.
     pub inputs_decided: i64,
 }
@@ -116,6 +118,7 @@ impl Card {
             cryptogram: None,
             terminal: None,
             latest_item: None,
+            updated_at: 0,
             inputs_decided: 0,
         }
     }
@@ -160,17 +163,12 @@ impl Card {
         let Some(token) = &self.token else {
             return false;
         };
-        let differs = |field: &str, width: usize, ours: Option<String>| {
-            self.masked.get(field).is_some_and(|received| {
-                received.rank.against(token.rank) == Precedence::Newer
-                    && received.value.as_str().is_some_and(|text| {
-                        ours.is_some_and(|ours| ours != format!("{text:0>width$}"))
-                    })
-            })
+        let newer = |field: &str| {
+            let received = self.masked.get(field)?;
+            let is_newer = received.rank.against(token.rank) == Precedence::Newer;
+            received.value.as_str().filter(|_| is_newer)
         };
-        differs("tokenLastFour", 4, Some(token.number.last_four()))
-            || differs("tokenExpirationMonth", 2, token.expiry.map(Expiry::month))
-            || differs("tokenExpirationYear", 4, token.expiry.map(Expiry::year))
+        digits_differ(&token.number, token.expiry, newer)
     }
 
     /// A masked field's value as text.
@@ -188,4 +186,20 @@ fn outranks(held: Option<Rank>, set_by: Option<Rank>) -> bool {
         (Some(_), None) => true,
         (None, _) => false,
     }
+}
+
+/// Whether masked token digits or expiry, where `masked` has them, differ from a number and expiry.
+/// They come unpadded at times.
+pub(super) fn digits_differ<'a>(
+    number: &TokenNumber,
+    expiry: Option<Expiry>,
+    masked: impl Fn(&str) -> Option<&'a str>,
+) -> bool {
+    let differs = |field: &str, width: usize, ours: Option<String>| {
+        let padded = masked(field).map(|text| format!("{text:0>width$}"));
+        padded.is_some() && ours.is_some() && padded != ours
+    };
+    differs("tokenLastFour", 4, Some(number.last_four()))
+        || differs("tokenExpirationMonth", 2, expiry.map(Expiry::month))
+        || differs("tokenExpirationYear", 4, expiry.map(Expiry::year))
 }

@@ -41,13 +41,19 @@ impl Hold {
 impl Hold {
     /// A key, a registration or a newer tokenkeep may open what is held; nothing opens the others.
     pub fn may_open_later(self) -> bool {
+        Self::named_may_open_later(self.0)
+    }
+
+    /// The same for a hold known by its name.
+    pub fn named_may_open_later(name: &str) -> bool {
         [
             Self::UNKNOWN_CARD,
             Self::UNKNOWN_KEY,
             Self::UNREADABLE,
             Self::PROCESSING_FAILED,
         ]
-        .contains(&self)
+        .iter()
+        .any(|hold| hold.0 == name)
     }
 }
 
@@ -169,6 +175,4 @@ pub struct Decision {
     pub changes: Vec<Change>,
     pub jobs: Vec<Job>,
     pub trace: Vec<TraceStep>,
-    /// The card has just ended: every kept number of it is to be wiped, waiting calls dropped.
-    pub ended: bool,
 }

@@ -39,6 +39,14 @@ const STRUCTURED_FIELDS: [&str; 5] = [
     "mfaEligibility",
 ];
 
+/// Opaque references, which may hold long runs of digits by chance.
+const REFERENCES: [&str; 4] = [
+    "srcDigitalCardId",
+    "srcPaymentCardId",
+    "tokenUniqueReference",
+    "paymentAccountReference",
+];
+
 /// Fields of `digitalCardData`. `status` is a register of its own.
 const DIGITAL_TEXT_FIELDS: [&str; 10] = [
     "descriptorName",
@@ -70,7 +78,9 @@ pub fn masked_fields(masked_card: &Value) -> MaskedFields {
         }
         for name in structured {
             match source.get(name) {
-                Some(value @ (Value::Array(_) | Value::Object(_))) if !holds_full_number(value) => {
+                Some(value @ (Value::Array(_) | Value::Object(_)))
+                    if *value == without_full_numbers(value) =>
+                {
                     fields.insert(format!("{prefix}{name}"), value.clone());
                 }
                 _ => {}
@@ -107,9 +117,12 @@ fn tidy(name: &str, text: String) -> Option<String> {
         "panLastFour" | "tokenLastFour" => Some(last_digits(&text, 4)),
         "panBin" | "tokenBinRange" => Some(text.chars().take(8).collect()),
         "panExpirationMonth" if text.len() == 1 => Some(format!("0{text}")),
-        // References: long digit runs in them are no card numbers.
-        "tokenUniqueReference" | "paymentAccountReference" | "srcPaymentCardId" => Some(text),
-        _ => (!has_long_digit_run(&text)).then_some(text),
+        // In a reference a long run of digits is no card number, unless it is all there is.
+        name if REFERENCES.contains(&name) => {
+            let only_digits = text.bytes().all(|b| b.is_ascii_digit());
+            (!only_digits || !has_full_number(&text)).then_some(text)
+        }
+        _ => (!has_full_number(&text)).then_some(text),
     }
 }
 
@@ -118,23 +131,37 @@ fn last_digits(text: &str, count: usize) -> String {
     text.chars().skip(skip).collect()
 }
 
-fn holds_full_number(value: &Value) -> bool {
+/// A value without anything that could be a full card or token number: what is kept in clear, or
+/// for longer than the number itself. References are left as they are.
+pub fn without_full_numbers(value: &Value) -> Value {
     match value {
-        Value::String(text) => has_long_digit_run(text),
-        Value::Number(number) => has_long_digit_run(&number.to_string()),
-        Value::Array(items) => items.iter().any(holds_full_number),
-        Value::Object(fields) => fields.values().any(holds_full_number),
-        _ => false,
+        Value::String(text) if has_full_number(text) => Value::Null,
+        Value::Number(number) if has_full_number(&number.to_string()) => Value::Null,
+        Value::Array(items) => items.iter().map(without_full_numbers).collect(),
+        Value::Object(fields) => {
+            let scrubbed = fields.iter().map(|(name, value)| match value {
+                Value::String(_) if REFERENCES.contains(&name.as_str()) => {
+                    (name.clone(), value.clone())
+                }
+                _ => (name.clone(), without_full_numbers(value)),
+            });
+            Value::Object(scrubbed.collect())
+        }
+        other => other.clone(),
     }
 }
 
-/// A run of 13 to 19 digits, spaces apart, whose check digit fits: it could be a card number.
-fn has_long_digit_run(text: &str) -> bool {
+/// Whether a text holds what could be a full number: 13 to 19 digits whose check digit fits, or
+/// more digits than that. Spaces and dashes do not count, but in an address a dash does.
+pub(super) fn has_full_number(text: &str) -> bool {
+    let is_address = text.contains("://");
+    let counts = |c: &char| *c != ' ' && (*c != '-' || is_address);
     let mut run: Vec<u32> = Vec::new();
-    for character in text.chars().filter(|c| *c != ' ').chain(['.']) {
+    for character in text.chars().filter(counts).chain(['.']) {
         match character.to_digit(10) {
             Some(digit) => run.push(digit),
-            None if (13..=19).contains(&run.len()) && check_digit_fits(&run) => return true,
+            None if run.len() > 19 => return true,
+            None if run.len() >= 13 && check_digit_fits(&run) => return true,
             None => run.clear(),
         }
     }

@@ -27,7 +27,7 @@ pub use decision::{Change, Decision, Flag, Hold, Job, JobKind, Rule, TraceStep, 
 pub use display::{Display, display, shown_masked_card};
 pub use expiry::Expiry;
 pub use input::{Input, Notice, Payment, PaymentData, Registration};
-pub use masked::{MaskedFields, masked_fields};
+pub use masked::{MaskedFields, masked_fields, without_full_numbers};
 pub use policy::{CryptogramPolicy, MismatchPolicy, Policy, ProgramMatch, UnknownCardPolicy};
 pub use rank::{Precedence, Rank};
 pub use readiness::{Reason, may_charge, reasons};

@@ -21,7 +21,10 @@ pub fn event_time(value: Option<&Value>, received_at: i64) -> Option<i64> {
 }
 
 fn from_text(text: &str) -> Option<i64> {
-    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+    if text.starts_with(|c: char| c.is_ascii_digit()) && text.bytes().all(|b| b.is_ascii_digit()) {
+        if text.starts_with('0') {
+            return None;
+        }
         return epoch(text.parse().ok()?);
     }
     let time = DateTime::parse_from_rfc3339(text)
@@ -79,7 +82,7 @@ mod tests {
             "null",
             "\"\"",
             "\"+1\"",
-            "\"01x\"",
+            "\"01\"",
             "[]",
         ] {
             let value: Value = serde_json::from_str(text).unwrap();

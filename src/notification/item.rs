@@ -3,7 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::event_time;
-use crate::domain::{CardId, Hold, MaskedFields, ReportedStatus, masked_fields};
+use crate::domain::{
+    CardId, Hold, MaskedFields, ReportedStatus, masked_fields, without_full_numbers,
+};
 
 const TOKEN_REFRESH: &str = "TOKEN_REFRESH";
 /// Longer reason codes are cut: they are shown, never decided upon.
@@ -54,8 +56,8 @@ impl Item {
             .and_then(|id| CardId::parse(id).ok())
             .ok_or(Unreadable(Hold::NO_CARD_ID))?;
         let reason = text(fields.get("reasonCode"));
-        let time = fields.remove("eventTimeStamp");
-        let other_time = fields.remove("eventTimestamp");
+        let mut time = |name| fields.remove(name).filter(|time| !time.is_null());
+        let (time, other_time) = (time("eventTimeStamp"), time("eventTimestamp"));
         let payment = payment_part(&mut fields, reason.as_deref());
         Ok(Self {
             card_id,
@@ -103,8 +105,11 @@ fn text(value: Option<&Value>) -> Option<String> {
 }
 
 /// Text that will be stored and shown: cut, and without control characters (PostgreSQL cannot hold
-/// U+0000, a terminal obeys the others).
+/// U+0000, a terminal obeys the others). A full number in it is withheld.
 fn shown(text: &str) -> String {
+    if without_full_numbers(&text.into()).is_null() {
+        return "(withheld)".to_owned();
+    }
     let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     text.chars().take(MAX_REASON).map(clean).collect()
 }

@@ -54,7 +54,6 @@ struct Judgement<'a> {
     flags: Vec<Flag>,
     trace: Vec<TraceStep>,
     asks_get_card: bool,
-    ended: bool,
 }
 
 fn judge(card: Card, notice: Notice, policy: &Policy) -> Decision {
@@ -95,21 +94,22 @@ fn judge(card: Card, notice: Notice, policy: &Policy) -> Decision {
     }
 
     let outcomes = [status, token, masked];
-    let changed = !judgement.changes.is_empty() || !notice.earlier_changes.is_empty();
+    let earlier = notice.earlier_changes.as_slice();
+    let changed = !judgement.changes.is_empty() || !earlier.is_empty();
     let (verdict, rule) = if was_terminal {
         judgement.note("card", "has ended: nothing revives it".to_owned());
         (Verdict::Stale, Rule::TERMINAL)
     } else if judgement.repeats_latest(&notice, changed) {
         (Verdict::Duplicate, Rule::UNTIMED_REPEAT)
     } else {
-        verdict_of(&outcomes, changed)
+        verdict_of(&outcomes, earlier)
     };
     judgement.remember_latest(&notice);
     judgement.finish(verdict, rule, notice.earlier_changes)
 }
 
 /// The first that fits: held, applied, stale, no change.
-fn verdict_of(outcomes: &[Outcome; 3], changed: bool) -> (Verdict, Rule) {
+fn verdict_of(outcomes: &[Outcome; 3], earlier: &[Change]) -> (Verdict, Rule) {
     let [status, token, masked] = *outcomes;
     // Quarantine before parking, the token before the masked card: the gravest comes first.
     for outcome in [token, status] {
@@ -128,9 +128,15 @@ fn verdict_of(outcomes: &[Outcome; 3], changed: bool) -> (Verdict, Rule) {
     if let Some(rule) = in_order.into_iter().find_map(rule_of_change) {
         return (Verdict::Applied, rule);
     }
-    if changed {
+    if let Some(first) = earlier.first() {
         // Judged anew: what applied did so when it was first judged.
-        return (Verdict::Applied, Rule::MASKED_CARD_NEWER);
+        let is_status = first.field == "status";
+        let rule = if is_status {
+            Rule::STATUS_NEWER
+        } else {
+            Rule::MASKED_CARD_NEWER
+        };
+        return (Verdict::Applied, rule);
     }
     let older = in_order.into_iter().find_map(|outcome| match outcome {
         Outcome::Older(rule) => Some(rule),
@@ -154,7 +160,6 @@ fn parked_until_registered() -> Decision {
             register: "card".to_owned(),
             step: "unknown here: waits until it is registered".to_owned(),
         }],
-        ended: false,
     }
 }
 
@@ -169,7 +174,6 @@ impl<'a> Judgement<'a> {
             flags: Vec::new(),
             trace: Vec::new(),
             asks_get_card: false,
-            ended: false,
         }
     }
 
@@ -246,7 +250,9 @@ impl<'a> Judgement<'a> {
         }
         let mut jobs = Vec::new();
         let moved = |field: &str| self.changes.iter().any(|change| change.field == field);
-        let looked_at_again = moved("token.numberVersion") || moved("status");
+        let looked_at_again = moved("token.numberVersion")
+            || moved("status")
+            || (moved("token.expiry") && self.policy.checkout_on_expiry_change);
         let prefetch = self.policy.cryptogram == super::CryptogramPolicy::Prefetch;
         if looked_at_again && prefetch && self.card.cryptogram_is_due() {
             let number_version = self.card.number_version;
@@ -274,6 +280,9 @@ impl<'a> Judgement<'a> {
 
     fn finish(mut self, verdict: Verdict, rule: Rule, earlier: Vec<Change>) -> Decision {
         let jobs = self.jobs();
+        if !self.changes.is_empty() {
+            self.card.updated_at = self.received_at;
+        }
         let mut changes = earlier;
         changes.append(&mut self.changes);
         Decision {
@@ -284,7 +293,6 @@ impl<'a> Judgement<'a> {
             changes,
             jobs,
             trace: self.trace,
-            ended: self.ended,
         }
     }
 }

@@ -74,14 +74,15 @@ impl Judgement<'_> {
             rank: self.rank,
             received_at: self.received_at,
         });
+        if status == Status::Suspended {
+            // Also while an unknown status hides the word.
+            self.destroy_cryptogram("the card is suspended");
+        }
         let shown = self.card.status_word();
         if shown == shown_before {
             return Outcome::Same;
         }
         self.change("status", shown_before, shown);
-        if status == Status::Suspended {
-            self.destroy_cryptogram("the card is suspended");
-        }
         Outcome::Changed(Rule::STATUS_NEWER)
     }
 
@@ -125,7 +126,6 @@ impl Judgement<'_> {
             state,
             at: self.received_at,
         });
-        self.ended = true;
         self.change("status", shown_before, state.word());
         Outcome::Changed(Rule::CANCELLED)
     }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Judgement, Outcome};
+use crate::domain::card::digits_differ;
 use crate::domain::{
     Expiry, Flag, Hold, MaskedFields, MismatchPolicy, Payment, PaymentData, Precedence, Rank, Rule,
     Token, Verdict,
@@ -17,7 +18,11 @@ impl Judgement<'_> {
             Payment::Absent => Outcome::Absent,
             Payment::Unreadable(hold) => self.hold_refresh(*hold),
             Payment::Opened(data) => {
-                if disagrees(data, masked) {
+                // Half a refresh is not applied: what it means would depend on what came before.
+                let Some(data) = with_expiry(data, masked) else {
+                    return self.hold_refresh(Hold::PAYMENT_DATA_MISSING);
+                };
+                if disagrees(&data, masked) {
                     self.flag(Flag::DigitsDisagree);
                     self.note(
                         "token",
@@ -41,18 +46,13 @@ impl Judgement<'_> {
         Outcome::Held(Verdict::Quarantined(hold), Rule::REFRESH_UNREADABLE)
     }
 
-    fn refresh(&mut self, data: &PaymentData) -> Outcome {
+    fn refresh(&mut self, incoming: PaymentData) -> Outcome {
         let Some(held) = self.card.token.clone() else {
             self.note(
                 "token",
                 "no number known: both parts count as changed".to_owned(),
             );
-            return self.replace(None, data.clone());
-        };
-        // A part that is not said is not changed.
-        let incoming = PaymentData {
-            number: data.number.clone(),
-            expiry: data.expiry.or(held.expiry),
+            return self.replace(None, incoming);
         };
         let same = incoming.number == held.number && incoming.expiry == held.expiry;
         if !same {
@@ -101,10 +101,8 @@ impl Judgement<'_> {
         let checkout_wanted = match (number_changed, expiry_changed) {
             (true, true) => true,
             (true, false) => self.policy.checkout_on_number_change,
-            (false, expiry) => {
-                held.as_ref().is_some_and(|held| held.checkout_wanted)
-                    || (expiry && self.policy.checkout_on_expiry_change)
-            }
+            (false, true) if self.policy.checkout_on_expiry_change => true,
+            (false, _) => held.as_ref().is_some_and(|held| held.checkout_wanted),
         };
         let changed = number_changed || expiry_changed;
         let refreshed_at = match &held {
@@ -163,6 +161,9 @@ impl Judgement<'_> {
         if expiry_before != incoming.expiry {
             let text = |expiry: Option<Expiry>| expiry.map(|expiry| expiry.to_string());
             self.change("token.expiry", text(expiry_before), text(incoming.expiry));
+            if self.policy.checkout_on_expiry_change {
+                self.destroy_cryptogram("one with the new expiry is asked for");
+            }
         }
         self.change("token.version", version, self.card.version);
         if !number_changed && self.card.cryptogram.is_some() {
@@ -191,16 +192,22 @@ impl Judgement<'_> {
     }
 }
 
+/// The decrypted data with an expiry: its own, else the one the masked card of the same item names.
+fn with_expiry(data: &PaymentData, masked: &MaskedFields) -> Option<PaymentData> {
+    let text = |field: &str| masked.get(field).and_then(Value::as_str);
+    let named = || {
+        let (month, year) = (text("tokenExpirationMonth")?, text("tokenExpirationYear")?);
+        Expiry::parse(month, year)
+    };
+    Some(PaymentData {
+        number: data.number.clone(),
+        expiry: Some(data.expiry.or_else(named)?),
+    })
+}
+
 /// Whether the masked digits or expiry of the same item differ from the decrypted ones.
 fn disagrees(data: &PaymentData, masked: &MaskedFields) -> bool {
-    let differs = |field: &str, width: usize, ours: Option<String>| {
-        let received = masked.get(field).and_then(Value::as_str);
-        match (received, ours) {
-            (Some(received), Some(ours)) => ours != format!("{received:0>width$}"),
-            _ => false,
-        }
-    };
-    differs("tokenLastFour", 4, Some(data.number.last_four()))
-        || differs("tokenExpirationMonth", 2, data.expiry.map(Expiry::month))
-        || differs("tokenExpirationYear", 4, data.expiry.map(Expiry::year))
+    digits_differ(&data.number, data.expiry, |field| {
+        masked.get(field).and_then(Value::as_str)
+    })
 }
