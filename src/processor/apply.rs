@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::opening::{Opened, OpenedItem, OpenedPayment, Part};
 use crate::domain::{
     Card, CardId, Decision, Hold, Input, Job, Notice, Payment, Policy, Rank, ReportedStatus, Rule,
-    TraceStep, Verdict, decide,
+    TraceStep, Verdict, decide, without_full_numbers,
 };
 use crate::jose::json::canonical;
 use crate::store::{DecidedBefore, DeliveryState, NotificationRow, StoreError, Tx};
@@ -33,7 +33,8 @@ pub fn apply(
 struct Batch<'a> {
     policy: &'a Policy,
     now: i64,
-    cards: HashMap<CardId, Card>,
+    /// None for one whose row is damaged.
+    cards: HashMap<CardId, Option<Card>>,
     touched: BTreeSet<CardId>,
     known: HashSet<String>,
     before: HashMap<(i64, i32), DecidedBefore>,
@@ -67,7 +68,7 @@ impl<'a> Batch<'a> {
                 .flat_map(|delivery| &delivery.parts)
                 .filter_map(|part| match part {
                     Part::Item(item) => Some(item),
-                    Part::Held { .. } => None,
+                    Part::Held(_) => None,
                 })
         };
         let ids: BTreeSet<CardId> = items().map(|item| item.item.card_id.clone()).collect();
@@ -104,7 +105,10 @@ impl<'a> Batch<'a> {
             }
             let judged_before = before.is_some();
             let row = match part {
-                Part::Held { hold, card_id } => self.held_row(origin, hold, card_id),
+                Part::Held(hold) => self.held_row(origin, hold, None),
+                Part::Item(item) if self.is_damaged(&item.item.card_id) => {
+                    self.held_row(origin, Hold::PROCESSING_FAILED, Some(item.item.card_id))
+                }
                 Part::Item(item) => {
                     let earlier = before.map(|before| before.changes).unwrap_or_default();
                     self.decide_item(origin, *item, earlier)
@@ -122,6 +126,10 @@ impl<'a> Batch<'a> {
         } else {
             self.done.push(delivery.sequence);
         }
+    }
+
+    fn is_damaged(&self, id: &CardId) -> bool {
+        matches!(self.cards.get(id), Some(None))
     }
 
     fn decide_item(
@@ -160,7 +168,7 @@ impl<'a> Batch<'a> {
             payment,
             earlier_changes,
         };
-        let card = self.cards.remove(&item.card_id);
+        let card = self.cards.remove(&item.card_id).flatten();
         let decision = decide(card, Input::Notice(notice), self.policy);
         let identity_is_unique = is_timed && is_effective(decision.verdict);
         if let Some(identity) = identity.as_ref().filter(|_| identity_is_unique) {
@@ -178,7 +186,8 @@ impl<'a> Batch<'a> {
             status: status_word,
             identity,
             identity_is_unique,
-            content: Some(canonical(&item.content)),
+            // The number has a column of its own, which is wiped when the card ends.
+            content: Some(canonical(&without_full_numbers(&item.content))),
             // An ended card keeps no number, not even in the record.
             payment: plaintext.filter(|_| !ended),
             ..self.take_in(origin, item.card_id, decision)
@@ -194,7 +203,7 @@ impl<'a> Batch<'a> {
         }
         if let Some(card) = decision.card {
             self.touched.insert(card_id.clone());
-            self.cards.insert(card_id, card);
+            self.cards.insert(card_id, Some(card));
         }
         NotificationRow {
             flags: decision.flags,
@@ -222,27 +231,26 @@ impl<'a> Batch<'a> {
     }
 
     fn write(self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        let ended: Vec<&CardId> = (self.touched.iter())
-            .filter(|id| {
-                self.cards
-                    .get(id)
-                    .is_some_and(|card| card.terminal.is_some())
-            })
-            .collect();
-        for card in self.touched.iter().filter_map(|id| self.cards.get(id)) {
-            tx.save_card(card, self.policy.program_of(card), self.now)?;
+        let cards = || {
+            self.touched
+                .iter()
+                .filter_map(|id| self.cards.get(id)?.as_ref())
+        };
+        for card in cards() {
+            tx.save_card(card, self.policy.program_of(card))?;
         }
         tx.record(&self.new, &self.again)?;
         tx.set_delivery_state(&self.done, DeliveryState::Done)?;
         tx.set_delivery_state(&self.held, DeliveryState::Held)?;
         for (card_id, job, notification_id) in &self.jobs {
-            if !ended.contains(&card_id) {
-                tx.queue_job(card_id, job, Some(notification_id), self.now)?;
-            }
+            tx.queue_job(card_id, job, Some(notification_id), self.now)?;
         }
-        for card_id in ended {
-            tx.wipe_numbers(card_id)?;
-            tx.discard_jobs(card_id)?;
+        for card in cards().filter(|card| card.terminal.is_some()) {
+            tx.wipe_numbers(&card.id)?;
+            tx.discard_jobs(&card.id)?;
+        }
+        if !self.again.is_empty() {
+            tx.wipe_bodies_with_ended_cards(&self.done)?;
         }
         Ok(())
     }

@@ -57,6 +57,10 @@ impl KeyFolder {
         let loaded = Keyring::load(&self.folder, self.policy)
             .and_then(|newer| self.keyring.same_keys_or_more(&newer).map(|()| newer));
         match loaded {
+            Ok(newer) if newer.is_empty() && !self.keyring.is_empty() => {
+                log::error!("the key folder holds no payload key any more, the keys in use stay");
+                false
+            }
             Ok(newer) => {
                 log::info!("keys loaded anew: {} payload keys", newer.keys().count());
                 self.keyring = Arc::new(newer);

@@ -15,20 +15,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::domain::{Hold, Policy};
 use crate::settings::ProcessorSettings;
-use crate::store::{Store, StoreError, Waiting};
+use crate::store::{Delivery, Store, StoreError, Tx, Waiting};
 use crate::telemetry::Clock;
 
 pub use keys::KeyFolder;
+use opening::Opened;
+
 pub use registration::{Registered, register};
 
 /// The longest wait between two looks at the table.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A delivery that fails alone this often is set aside, so that it does not stop the others.
 const ATTEMPTS_ALONE: u32 = 3;
+const PAUSE_ALONE: Duration = Duration::from_millis(200);
+/// What was set aside is tried again: the reason may be gone.
+const RETRY_FAILED_EVERY: Duration = Duration::from_secs(300);
+/// Items of one batch at most.
+const BATCH_ITEMS: usize = 1000;
 
 /// What the processor works with.
 pub struct Processor {
@@ -126,27 +133,21 @@ impl Processor {
 
     fn run(&mut self, hints: &Receiver<()>, stopping: &AtomicBool, trouble: &Trouble) {
         let mut woke_held = false;
+        let mut retried_at = Instant::now();
         while !stopping.load(Ordering::SeqCst) {
             // A key may have been added, or a newer version started, while we were away.
-            woke_held = woke_held || self.wake_held();
+            woke_held = woke_held || self.wake(|tx| tx.wake_held_deliveries());
             if self.keys.reload_if_changed() {
-                woke_held = self.wake_held();
+                woke_held = self.wake(|tx| tx.wake_held_deliveries());
             }
-            let idle = match self.run_batch() {
-                Ok(decided) => {
-                    trouble.set(None);
-                    decided == 0
-                }
-                Err(error) if error.is_passing() => {
-                    trouble.set(Some(error.to_string()));
-                    true
-                }
-                Err(error) => {
-                    log::error!("a batch failed, its deliveries are tried one by one: {error}");
-                    self.isolate()
-                }
-            };
-            if idle && hints.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Disconnected) {
+            if retried_at.elapsed() >= RETRY_FAILED_EVERY {
+                retried_at = Instant::now();
+                self.wake(|tx| tx.wake_deliveries_held_for(Hold::PROCESSING_FAILED));
+            }
+            let outcome = self.run_batch().or_else(|error| self.isolate_after(error));
+            trouble.set(outcome.as_ref().err().map(ToString::to_string));
+            let is_idle = outcome.unwrap_or(0) == 0;
+            if is_idle && hints.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Disconnected) {
                 std::thread::sleep(LOOK_EVERY);
             }
         }
@@ -164,8 +165,8 @@ impl Processor {
     }
 
     /// Puts held deliveries back among the waiting ones; returns whether that could be done.
-    pub fn wake_held(&self) -> bool {
-        match self.store.write(|tx| tx.wake_held_deliveries()) {
+    fn wake(&self, which: impl FnOnce(&mut Tx<'_>) -> Result<usize, StoreError>) -> bool {
+        match self.store.write(which) {
             Ok(count) => {
                 if count > 0 {
                     log::info!("{count} held deliveries are looked at again");
@@ -181,26 +182,32 @@ impl Processor {
 
     /// Decides one batch; returns how many deliveries.
     fn run_batch(&self) -> Result<usize, StoreError> {
-        self.attempt(Waiting::First(i64::from(self.settings.batch)), None)
+        let first = Waiting::First(i64::from(self.settings.batch));
+        let keyring = self.keys.keyring();
+        self.attempt(first, |deliveries| {
+            let threads = self.settings.threads();
+            opening::open_all(deliveries, &keyring, self.store.keys(), threads)
+        })
     }
 
     /// One attempt in one transaction. A panic counts as a failure of the batch.
-    fn attempt(&self, which: Waiting, set_aside: Option<Hold>) -> Result<usize, StoreError> {
-        let keyring = self.keys.keyring();
-        let open = |deliveries| {
-            let threads = self.settings.threads();
-            opening::open_all(deliveries, &keyring, self.store.keys(), threads, set_aside)
-        };
+    fn attempt(
+        &self,
+        which: Waiting,
+        open: impl FnOnce(Vec<Delivery>) -> Vec<Opened>,
+    ) -> Result<usize, StoreError> {
+        let decide =
+            |tx: &mut Tx<'_>, opened| apply::apply(tx, opened, &self.policy, self.clock.now());
         let work = || {
             if self.store.is_shared() {
                 // Claimed by row locks, so opening happens inside the transaction.
                 return self.store.write(|tx| {
-                    let opened = open(tx.waiting_deliveries(which)?);
-                    apply::apply(tx, opened, &self.policy, self.clock.now())
+                    let opened = bounded(open(tx.waiting_deliveries(which)?));
+                    decide(tx, opened)
                 });
             }
             // SQLite's one write lock is not held while keys are at work.
-            let mut opened = open(self.store.read(|tx| tx.waiting_deliveries(which))?);
+            let mut opened = bounded(open(self.store.read(|tx| tx.waiting_deliveries(which))?));
             if opened.is_empty() {
                 return Ok(0);
             }
@@ -208,39 +215,61 @@ impl Processor {
                 let sequences: Vec<i64> = opened.iter().map(|o| o.sequence).collect();
                 let waiting = tx.still_waiting(&sequences)?;
                 opened.retain(|o| waiting.contains(&o.sequence));
-                apply::apply(tx, opened, &self.policy, self.clock.now())
+                decide(tx, opened)
             })
         };
         catch_unwind(AssertUnwindSafe(work))
             .unwrap_or(Err(StoreError::Damaged("processing panicked")))
     }
 
-    /// Tries the first waiting deliveries one by one, and sets aside what fails alone: it is
-    /// quarantined, the others go on. Returns whether nothing could be done.
-    fn isolate(&self) -> bool {
+    /// After a batch failed for a reason that does not pass by itself: tries its deliveries one by
+    /// one, so that one of them does not stop the others. Returns how many were moved on.
+    fn isolate_after(&self, error: StoreError) -> Result<usize, StoreError> {
+        if error.is_passing() {
+            return Err(error);
+        }
+        log::error!("a batch failed, its deliveries are tried one by one: {error}");
         let batch = i64::from(self.settings.batch);
-        let sequences = self.store.read(|tx| tx.waiting_sequences(batch));
-        let Ok(sequences) = sequences else {
-            return true;
-        };
-        sequences
-            .into_iter()
-            .any(|sequence| self.try_alone(sequence).is_err())
+        let mut moved = 0;
+        for sequence in self.store.read(|tx| tx.waiting_sequences(batch))? {
+            match self.try_alone(sequence) {
+                Ok(decided) => moved += decided,
+                Err(error) if error.is_passing() => return Err(error),
+                Err(error) => log::error!("delivery {sequence} cannot be set aside: {error}"),
+            }
+        }
+        if moved == 0 { Err(error) } else { Ok(moved) }
     }
 
-    /// Decides one delivery, or quarantines it after some failures of its own. Fails only when the
-    /// database does.
-    fn try_alone(&self, sequence: i64) -> Result<(), StoreError> {
+    /// Decides one delivery, or quarantines it after some failures of its own.
+    fn try_alone(&self, sequence: i64) -> Result<usize, StoreError> {
         let alone = Waiting::This(sequence);
+        let keyring = self.keys.keyring();
         for attempt in 1..=ATTEMPTS_ALONE {
-            match self.attempt(alone, None) {
-                Ok(_) => return Ok(()),
+            let open = |deliveries| opening::open_all(deliveries, &keyring, self.store.keys(), 1);
+            match self.attempt(alone, open) {
+                Ok(decided) => return Ok(decided),
                 Err(error) if error.is_passing() => return Err(error),
                 Err(error) => log::error!("delivery {sequence} failed, attempt {attempt}: {error}"),
             }
+            std::thread::sleep(PAUSE_ALONE);
         }
         log::error!("delivery {sequence} is quarantined: it cannot be processed");
-        self.attempt(alone, Some(Hold::PROCESSING_FAILED))
-            .map(|_| ())
+        self.attempt(alone, |deliveries| {
+            deliveries.into_iter().map(opening::set_aside).collect()
+        })
     }
+}
+
+/// The first deliveries that hold no more than [`BATCH_ITEMS`] items together, but always one: each
+/// item's card is locked. The others wait for the next batch.
+fn bounded(mut opened: Vec<Opened>) -> Vec<Opened> {
+    let mut items = 0;
+    let fits = |delivery: &&Opened| {
+        items += delivery.parts.len();
+        items <= BATCH_ITEMS
+    };
+    let count = opened.iter().take_while(fits).count();
+    opened.truncate(count.max(1));
+    opened
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::domain::{CardId, Hold, PaymentData};
+use crate::domain::{Hold, PaymentData};
 use crate::jose::json::{canonical, parse};
 use crate::jose::{Keyring, OpenError, StorageKeys};
 use crate::notification::{
@@ -22,11 +22,8 @@ pub struct Opened {
 /// One item of a delivery, or what stands in its place.
 pub enum Part {
     Item(Box<OpenedItem>),
-    /// Nothing can be made of it; the card is known if only processing failed.
-    Held {
-        hold: Hold,
-        card_id: Option<CardId>,
-    },
+    /// Nothing can be made of it.
+    Held(Hold),
 }
 
 /// An item with its payment data.
@@ -48,16 +45,14 @@ pub enum OpenedPayment {
     Unreadable(Hold),
 }
 
-/// Opens deliveries, keeping their order. With `set_aside` every item is held for that reason
-/// instead of being decided.
+/// Opens deliveries, keeping their order.
 pub fn open_all(
     deliveries: Vec<Delivery>,
     keyring: &Keyring,
     keys: &StorageKeys,
     threads: usize,
-    set_aside: Option<Hold>,
 ) -> Vec<Opened> {
-    let open = |delivery: &Delivery| open_delivery(delivery, keyring, keys, set_aside);
+    let open = |delivery: &Delivery| open_delivery(delivery, keyring, keys);
     if deliveries.len() < 2 || threads < 2 {
         return deliveries.iter().map(open).collect();
     }
@@ -75,33 +70,24 @@ pub fn open_all(
     })
 }
 
-fn open_delivery(
-    delivery: &Delivery,
-    keyring: &Keyring,
-    keys: &StorageKeys,
-    set_aside: Option<Hold>,
-) -> Opened {
+/// A delivery that failed again and again: held as it is, without another look into it.
+pub fn set_aside(delivery: Delivery) -> Opened {
+    Opened {
+        sequence: delivery.sequence,
+        id: delivery.id,
+        received_at: delivery.received_at,
+        parts: vec![Part::Held(Hold::PROCESSING_FAILED)],
+    }
+}
+
+fn open_delivery(delivery: &Delivery, keyring: &Keyring, keys: &StorageKeys) -> Opened {
+    let read = |element| match Item::read(element, delivery.received_at) {
+        Ok(item) => Part::Item(Box::new(open_item(item, keyring, keys))),
+        Err(Unreadable(hold)) => Part::Held(hold),
+    };
     let parts = match split(delivery, keyring) {
-        Err(hold) => vec![Part::Held {
-            hold,
-            card_id: None,
-        }],
-        Ok(elements) => elements
-            .into_iter()
-            .map(|element| match Item::read(element, delivery.received_at) {
-                Err(Unreadable(hold)) => Part::Held {
-                    hold,
-                    card_id: None,
-                },
-                Ok(item) => match set_aside {
-                    Some(hold) => Part::Held {
-                        hold,
-                        card_id: Some(item.card_id),
-                    },
-                    None => Part::Item(Box::new(open_item(item, keyring, keys))),
-                },
-            })
-            .collect(),
+        Ok(elements) => elements.into_iter().map(read).collect(),
+        Err(hold) => vec![Part::Held(hold)],
     };
     Opened {
         sequence: delivery.sequence,

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::domain::{CardId, Expiry, Input, PaymentData, Policy, Registration, Rule, decide};
+use crate::domain::{Expiry, Input, PaymentData, Policy, Registration, Rule, decide};
 use crate::jose::json::canonical;
-use crate::store::{DeliveryState, RegistrationRow, Store, StoreError, Tx};
+use crate::store::{RegistrationRow, Store, StoreError, Tx};
 
 /// What became of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,21 +53,16 @@ fn register_in(
     let Some(card) = decision.card.filter(|_| decision.rule != Rule::TERMINAL) else {
         return Ok(Registered::Ended);
     };
-    tx.save_card(&card, policy.program_of(&card), now)?;
+    tx.save_card(&card, policy.program_of(&card))?;
     row.card_order = card.inputs_decided;
     row.changes = decision.changes;
     tx.record_registration(&row)?;
     for job in &decision.jobs {
         tx.queue_job(&id, job, None, now)?;
     }
-    release_parked(tx, &id)?;
+    // Notifications that came before the registration wait in their deliveries.
+    tx.wake_deliveries_parked_for(&id)?;
     Ok(outcome)
-}
-
-/// Notifications that came before the registration wait in their deliveries.
-fn release_parked(tx: &mut Tx<'_>, id: &CardId) -> Result<(), StoreError> {
-    let parked = tx.deliveries_parked_for(id.as_str())?;
-    tx.set_delivery_state(&parked, DeliveryState::Waiting)
 }
 
 fn payment_json(data: &PaymentData) -> zeroize::Zeroizing<Vec<u8>> {

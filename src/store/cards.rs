@@ -6,15 +6,13 @@ use diesel::prelude::*;
 
 use super::connection::on_backend;
 use super::schema::{cards, cryptograms, notifications, registrations, tokens};
-use super::{DeliveryState, StoreError, Tx};
+use super::{StoreError, Tx};
 use crate::domain::{Card, CardId, Expiry, Rank, TerminalState, Token, TokenNumber};
 
 /// A card as it is stored, with what the domain does not know of it.
 pub struct CardRow {
     pub card: Card,
     pub program: Option<String>,
-    /// Milliseconds since 1970, UTC.
-    pub updated_at: i64,
 }
 
 /// Which cards to list.
@@ -53,23 +51,30 @@ struct StoredToken {
     checkout_wanted: bool,
 }
 
+const DAMAGED: StoreError = StoreError::Damaged("a card's state cannot be read");
+
 impl Tx<'_> {
-    /// The cards of these ids that are known here.
+    /// The cards of these ids that are known here; none for one whose row is damaged, so that it
+    /// does not stop the others.
     pub fn load_cards(
         &mut self,
         ids: &BTreeSet<CardId>,
-    ) -> Result<HashMap<CardId, Card>, StoreError> {
+    ) -> Result<HashMap<CardId, Option<Card>>, StoreError> {
         let ids: Vec<&str> = ids.iter().map(CardId::as_str).collect();
-        let rows = cards::table
+        let rows: Vec<(StoredCard, Option<StoredToken>)> = cards::table
             .left_join(tokens::table)
             .filter(cards::id.eq_any(ids))
             .select((StoredCard::as_select(), Option::<StoredToken>::as_select()))
             .load(self.connection)?;
-        let known = |row| {
-            self.read_card(row)
-                .map(|row| (row.card.id.clone(), row.card))
-        };
-        rows.into_iter().map(known).collect()
+        let mut known = HashMap::new();
+        for row in rows {
+            let id = CardId::parse(&row.0.id).map_err(|_| DAMAGED)?;
+            let card = self
+                .read_card(row)
+                .inspect_err(|error| log::error!("card {id}: {error}"));
+            known.insert(id, card.ok().map(|row| row.card));
+        }
+        Ok(known)
     }
 
     /// One card, if it is known here.
@@ -106,13 +111,11 @@ impl Tx<'_> {
 
     fn read_card(&self, row: (StoredCard, Option<StoredToken>)) -> Result<CardRow, StoreError> {
         let (stored, token) = row;
-        let damaged = |_| StoreError::Damaged("a card's state cannot be read");
-        let mut card: Card = serde_json::from_str(&stored.state).map_err(damaged)?;
+        let mut card: Card = serde_json::from_str(&stored.state).map_err(|_| DAMAGED)?;
         card.token = token.map(|token| self.read_token(&token)).transpose()?;
         Ok(CardRow {
             card,
             program: stored.program,
-            updated_at: stored.updated_at,
         })
     }
 
@@ -137,12 +140,7 @@ impl Tx<'_> {
     }
 
     /// Writes a card as it is after a decision. `program` is the one it is known to belong to.
-    pub fn save_card(
-        &mut self,
-        card: &Card,
-        program: Option<String>,
-        now: i64,
-    ) -> Result<(), StoreError> {
+    pub fn save_card(&mut self, card: &Card, program: Option<String>) -> Result<(), StoreError> {
         let damaged = |_| StoreError::Damaged("a card's state cannot be written");
         let stored = StoredCard {
             id: card.id.as_str().to_owned(),
@@ -150,11 +148,11 @@ impl Tx<'_> {
             consumer_reference: card.consumer_reference.clone(),
             status: card.status_word().map(str::to_owned),
             state: serde_json::to_string(card).map_err(damaged)?,
-            updated_at: now,
+            updated_at: card.updated_at,
         };
         on_backend!(self.connection, c => {
             diesel::insert_into(cards::table)
-                .values((&stored, cards::created_at.eq(now)))
+                .values((&stored, cards::created_at.eq(card.updated_at)))
                 .on_conflict(cards::id)
                 .do_update()
                 .set(&stored)
@@ -207,30 +205,21 @@ impl Tx<'_> {
     }
 
     /// Wipes every kept number of a card that has ended: in its items, its registrations, and the
-    /// bodies of its deliveries (the items keep what is worth keeping). A held delivery keeps its
-    /// body, other cards wait in it.
+    /// bodies of its deliveries. The items keep what is worth keeping.
     pub fn wipe_numbers(&mut self, id: &CardId) -> Result<(), StoreError> {
-        use super::schema::deliveries;
         let no_bytes = None::<Vec<u8>>;
-        let items = notifications::table.filter(notifications::card_id.eq(id.as_str()));
+        let items = notifications::table
+            .filter(notifications::card_id.eq(id.as_str()))
+            .filter(notifications::payment.is_not_null());
         diesel::update(items)
             .set(notifications::payment.eq(&no_bytes))
             .execute(self.connection)?;
-        let registered = registrations::table.filter(registrations::card_id.eq(id.as_str()));
+        let registered = registrations::table
+            .filter(registrations::card_id.eq(id.as_str()))
+            .filter(registrations::payment.is_not_null());
         diesel::update(registered)
             .set(registrations::payment.eq(&no_bytes))
             .execute(self.connection)?;
-        let sequences: Vec<i64> = notifications::table
-            .filter(notifications::card_id.eq(id.as_str()))
-            .select(notifications::delivery_sequence)
-            .distinct()
-            .load(self.connection)?;
-        let done = deliveries::table
-            .filter(deliveries::sequence.eq_any(sequences))
-            .filter(deliveries::state.eq(DeliveryState::Done.name()));
-        diesel::update(done)
-            .set(deliveries::body.eq(&no_bytes))
-            .execute(self.connection)?;
-        Ok(())
+        self.wipe_bodies_of(id)
     }
 }

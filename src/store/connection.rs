@@ -171,7 +171,7 @@ fn set_up_sqlite(c: &mut SqliteConnection) -> Result<(), StoreError> {
 fn set_up_postgres(c: &mut PgConnection, checked: &OnceLock<()>) -> Result<(), StoreError> {
     c.batch_execute(
         "SET statement_timeout = '3s'; SET lock_timeout = '3s'; \
-         SET idle_in_transaction_session_timeout = '10s'; SET client_min_messages = 'warning'; \
+         SET idle_in_transaction_session_timeout = '60s'; SET client_min_messages = 'warning'; \
          SET synchronous_commit = 'on'; SET default_transaction_isolation = 'read committed';",
     )?;
     if checked.get().is_some() {
@@ -190,6 +190,8 @@ fn set_up_postgres(c: &mut PgConnection, checked: &OnceLock<()>) -> Result<(), S
 
 /// Adds what libpq needs to give up in time on a server that is gone.
 fn with_timeouts(url: &str) -> String {
-    let joint = if url.contains('?') { '&' } else { '?' };
+    // A password may hold a question mark too: parameters come after the last @.
+    let place = url.rsplit('@').next().unwrap_or(url);
+    let joint = if place.contains('?') { '&' } else { '?' };
     format!("{url}{joint}connect_timeout=3&tcp_user_timeout=3000&application_name=tokenkeep")
 }

@@ -55,7 +55,8 @@ impl Tx<'_> {
                 .execute(c)
         })?;
         row.card.cryptogram = Some(CryptogramState::Stored);
-        self.save_card(&row.card, row.program, now)?;
+        row.card.updated_at = now;
+        self.save_card(&row.card, row.program)?;
         Ok(true)
     }
 

@@ -2,12 +2,15 @@
 
 use std::collections::HashSet;
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable};
 use zeroize::Zeroizing;
 
 use super::connection::{AnyConnection, on_backend};
-use super::schema::deliveries;
+use super::schema::{cards, deliveries, notifications};
 use super::{StoreError, Tx};
+use crate::domain::{CardId, Hold, TerminalState};
 
 /// A delivery to be kept. Its id is made by the receiver: the body is sealed for that row.
 pub struct NewDelivery {
@@ -33,11 +36,15 @@ pub struct Delivery {
 /// Which waiting deliveries to take.
 #[derive(Debug, Clone, Copy)]
 pub enum Waiting {
-    /// This many, those that arrived first.
+    /// Those that arrived first: this many at most, and no more bytes of bodies than
+    /// [`BATCH_BYTES`], but always one.
     First(i64),
     /// The one of this sequence.
     This(i64),
 }
+
+/// Bodies of one batch: more would take too long in one transaction.
+const BATCH_BYTES: i64 = 1 << 20;
 
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +76,8 @@ struct NewRow<'a> {
     state: &'a str,
 }
 
-#[derive(Queryable)]
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = deliveries)]
 struct WaitingRow {
     sequence: i64,
     id: String,
@@ -104,21 +112,36 @@ impl Tx<'_> {
             Waiting::First(limit) => (i64::MIN, i64::MAX, limit),
             Waiting::This(sequence) => (sequence, sequence, 1),
         };
+        let length = sql::<Nullable<BigInt>>("CAST(length(body) AS BIGINT)");
         let waiting = deliveries::table
             .filter(deliveries::state.eq(DeliveryState::Waiting.name()))
             .filter(deliveries::sequence.between(from, to))
             .order(deliveries::sequence)
             .limit(limit)
-            .select((
-                deliveries::sequence,
-                deliveries::id,
-                deliveries::received_at,
-                deliveries::body,
-            ));
-        let rows: Vec<WaitingRow> = match self.connection {
+            .select((deliveries::sequence, length));
+        let lengths: Vec<(i64, Option<i64>)> = match self.connection {
             AnyConnection::Sqlite(c) => waiting.load(c)?,
             AnyConnection::Postgres(c) => waiting.for_update().skip_locked().load(c)?,
         };
+        let mut bytes = 0;
+        let fits = |(place, (_, length)): &(usize, (i64, Option<i64>))| {
+            bytes += length.unwrap_or(0);
+            *place == 0 || bytes <= BATCH_BYTES
+        };
+        let chosen = lengths.into_iter().enumerate().take_while(fits);
+        let chosen: Vec<i64> = chosen.map(|(_, (sequence, _))| sequence).collect();
+        self.read_deliveries(&chosen)
+    }
+
+    fn read_deliveries(&mut self, sequences: &[i64]) -> Result<Vec<Delivery>, StoreError> {
+        if sequences.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows: Vec<WaitingRow> = deliveries::table
+            .filter(deliveries::sequence.eq_any(sequences))
+            .order(deliveries::sequence)
+            .select(WaitingRow::as_select())
+            .load(self.connection)?;
         let open = |row: WaitingRow| Delivery {
             body: row
                 .body
@@ -173,6 +196,63 @@ impl Tx<'_> {
         Ok(diesel::update(held)
             .set(deliveries::state.eq(DeliveryState::Waiting.name()))
             .execute(self.connection)?)
+    }
+
+    /// Lets deliveries be looked at again whose items are held for this reason. Returns how many.
+    pub fn wake_deliveries_held_for(&mut self, hold: Hold) -> Result<usize, StoreError> {
+        let of_hold = notifications::table
+            .filter(notifications::hold.eq(hold.0))
+            .select(notifications::delivery_sequence);
+        let held = deliveries::table
+            .filter(deliveries::state.eq(DeliveryState::Held.name()))
+            .filter(deliveries::sequence.eq_any(of_hold));
+        Ok(diesel::update(held)
+            .set(deliveries::state.eq(DeliveryState::Waiting.name()))
+            .execute(self.connection)?)
+    }
+
+    /// Lets the deliveries be looked at again in which items of this card wait for its registration.
+    pub fn wake_deliveries_parked_for(&mut self, card: &CardId) -> Result<usize, StoreError> {
+        let of_card = notifications::table
+            .filter(notifications::card_id.eq(card.as_str()))
+            .filter(notifications::hold.eq(Hold::UNKNOWN_CARD.0))
+            .select(notifications::delivery_sequence);
+        let held = deliveries::table
+            .filter(deliveries::state.eq(DeliveryState::Held.name()))
+            .filter(deliveries::sequence.eq_any(of_card));
+        Ok(diesel::update(held)
+            .set(deliveries::state.eq(DeliveryState::Waiting.name()))
+            .execute(self.connection)?)
+    }
+
+    /// Wipes the bodies of deliveries that hold items of a card that has ended. A held one keeps its
+    /// body: other cards wait in it.
+    pub fn wipe_bodies_of(&mut self, card: &CardId) -> Result<(), StoreError> {
+        let of_card = notifications::table
+            .filter(notifications::card_id.eq(card.as_str()))
+            .select(notifications::delivery_sequence);
+        let done = deliveries::table
+            .filter(deliveries::sequence.eq_any(of_card))
+            .filter(deliveries::state.eq(DeliveryState::Done.name()))
+            .filter(deliveries::body.is_not_null());
+        diesel::update(done)
+            .set(deliveries::body.eq(None::<Vec<u8>>))
+            .execute(self.connection)?;
+        Ok(())
+    }
+
+    /// The same for deliveries that were held when their card ended and are done now.
+    pub fn wipe_bodies_with_ended_cards(&mut self, sequences: &[i64]) -> Result<(), StoreError> {
+        let with_ended = notifications::table
+            .inner_join(cards::table.on(notifications::card_id.eq(cards::id.nullable())))
+            .filter(notifications::delivery_sequence.eq_any(sequences))
+            .filter(cards::status.eq(TerminalState::Cancelled.word()))
+            .select(notifications::delivery_sequence);
+        let found: Vec<i64> = with_ended.load(self.connection)?;
+        diesel::update(deliveries::table.filter(deliveries::sequence.eq_any(found)))
+            .set(deliveries::body.eq(None::<Vec<u8>>))
+            .execute(self.connection)?;
+        Ok(())
     }
 
     /// How many deliveries wait to be decided.

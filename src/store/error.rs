@@ -15,7 +15,7 @@ pub enum StoreError {
     Busy,
     #[error("a row of this key is there already")]
     Conflict,
-    #[error("the database cannot write: {0}")]
+    #[error("the database cannot write now: {0}")]
     CannotWrite(&'static str),
     #[error("the database refused an operation: {0}")]
     Refused(String),
@@ -51,19 +51,32 @@ impl From<DieselError> for StoreError {
     }
 }
 
-/// A server's message may quote values, so only its kind is kept; SQLite's own few are constant.
+/// Constant parts of messages that say that the same work may succeed later. The rest of a server's
+/// message may quote values, so it is never kept.
+const PASSING: [&str; 11] = [
+    "disk I/O error",
+    "database or disk is full",
+    "attempt to write a readonly database",
+    "read-only transaction",
+    "No space left on device",
+    "out of shared memory",
+    "too many clients",
+    "deadlock detected",
+    "could not serialize access",
+    "lock timeout",
+    "statement timeout",
+];
+
 fn of_database(kind: &DatabaseErrorKind, message: &str) -> StoreError {
-    const HARMLESS: [&str; 3] = [
-        "disk I/O error",
-        "database or disk is full",
-        "attempt to write a readonly database",
-    ];
     match kind {
         DatabaseErrorKind::UniqueViolation => StoreError::Conflict,
         DatabaseErrorKind::ClosedConnection => StoreError::Unavailable("the connection closed"),
         DatabaseErrorKind::UnableToSendCommand => StoreError::Unavailable("nothing can be sent"),
+        DatabaseErrorKind::SerializationFailure => {
+            StoreError::CannotWrite("could not serialize access")
+        }
         _ if message.contains("database is locked") => StoreError::Busy,
-        _ => match HARMLESS.into_iter().find(|known| message.contains(known)) {
+        _ => match PASSING.into_iter().find(|known| message.contains(known)) {
             Some(known) => StoreError::CannotWrite(known),
             None => StoreError::Refused(format!("{kind:?}")),
         },

@@ -62,10 +62,9 @@ impl Store {
     /// `synchronous_commit`, `fsync` and `full_page_writes` on. Anything else is refused.
     pub fn open(url: &DatabaseUrl, keys: Arc<StorageKeys>) -> Result<Self, StoreError> {
         let manager = Manager::new(url.clone());
-        let mut first = manager.establish()?;
-        migrations::run(&mut first)?;
+        migrations::run(&mut manager.establish()?)?;
         let writer = match url {
-            DatabaseUrl::Sqlite(_) => Some(Mutex::new(first)),
+            DatabaseUrl::Sqlite(_) => Some(Mutex::new(manager.establish()?)),
             DatabaseUrl::Postgres(_) => None,
         };
         let pool = r2d2::Pool::builder()

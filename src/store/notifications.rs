@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::connection::on_backend;
 use super::schema::notifications;
 use super::{StoreError, Tx};
-use crate::domain::{Change, Flag, TraceStep, Verdict};
+use crate::domain::{Change, Flag, Hold, TraceStep, Verdict};
 
 /// An item with the decision on it, to be recorded.
 pub struct NotificationRow {
@@ -119,23 +119,24 @@ impl Tx<'_> {
         &mut self,
         sequences: &[i64],
     ) -> Result<HashMap<(i64, i32), DecidedBefore>, StoreError> {
-        let rows: Vec<(i64, i32, String, String)> = notifications::table
+        let rows: Vec<(i64, i32, Option<String>, String)> = notifications::table
             .filter(notifications::delivery_sequence.eq_any(sequences))
             .select((
                 notifications::delivery_sequence,
                 notifications::item_index,
-                notifications::verdict,
+                notifications::hold,
                 notifications::changes,
             ))
             .load(self.connection)?;
-        let read = |(sequence, index, verdict, changes): (_, _, String, String)| {
+        let read = |(sequence, index, hold, changes): (_, _, Option<String>, String)| {
             let before = DecidedBefore {
-                is_final: !matches!(verdict.as_str(), "parked" | "quarantined"),
-                changes: from_json(&changes)?,
+                is_final: !hold.is_some_and(|hold| Hold::named_may_open_later(&hold)),
+                // A damaged column must not stop the item from being judged anew.
+                changes: from_json(&changes).unwrap_or_default(),
             };
-            Ok(((sequence, index), before))
+            ((sequence, index), before)
         };
-        rows.into_iter().map(read).collect()
+        Ok(rows.into_iter().map(read).collect())
     }
 
     /// Records items with their verdicts. `again` are those that have a row already: they were
@@ -238,16 +239,6 @@ impl Tx<'_> {
             .select(Stored::as_select())
             .load(self.connection)?;
         rows.into_iter().map(view).collect()
-    }
-
-    /// The deliveries in which items of this card wait for its registration.
-    pub fn deliveries_parked_for(&mut self, card_id: &str) -> Result<Vec<i64>, StoreError> {
-        Ok(notifications::table
-            .filter(notifications::card_id.eq(card_id))
-            .filter(notifications::hold.eq(crate::domain::Hold::UNKNOWN_CARD.0))
-            .select(notifications::delivery_sequence)
-            .distinct()
-            .load(self.connection)?)
     }
 
     /// How many sealed numbers are kept in a card's items.

@@ -115,4 +115,4 @@ diesel::table! {
 }
 
 diesel::joinable!(tokens -> cards (card_id));
-diesel::allow_tables_to_appear_in_same_query!(cards, tokens);
+diesel::allow_tables_to_appear_in_same_query!(cards, tokens, deliveries, notifications);

@@ -37,16 +37,17 @@ impl std::fmt::Display for DatabaseUrl {
 }
 
 /// `postgres://user:secret@host/db?password=x` as `postgres://user@host/db`: a password can stand
-/// in the authority or among the parameters.
+/// in the authority or among the parameters, and may hold any character.
 fn without_password(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", url));
-    let rest = rest.split('?').next().unwrap_or_default();
-    match rest.rsplit_once('@') {
-        Some((user, host)) => {
-            let user = user.split(':').next().unwrap_or_default();
-            format!("{scheme}://{user}@{host}")
-        }
-        None => format!("{scheme}://{rest}"),
+    let (user, place) = match rest.rsplit_once('@') {
+        Some((user, place)) => (user.split(':').next(), place),
+        None => (None, rest),
+    };
+    let place = place.split('?').next().unwrap_or_default();
+    match user {
+        Some(user) => format!("{scheme}://{user}@{place}"),
+        None => format!("{scheme}://{place}"),
     }
 }
 
@@ -60,6 +61,7 @@ mod tests {
             "postgres://keeper:hunter2@db.example/tokens",
             "postgres://keeper@db.example/tokens?password=hunter2",
             "postgresql://keeper:hun@ter2@db.example/tokens?sslmode=require",
+            "postgresql://keeper:hun?ter2@db.example/tokens",
         ] {
             let Ok(parsed) = DatabaseUrl::parse(url) else {
                 panic!("{url} is an address")

@@ -11,7 +11,7 @@ CREATE TABLE deliveries (
     body BLOB,                        -- SEALED; removed once it is no longer needed
     state TEXT NOT NULL CHECK (state IN ('waiting', 'held', 'done'))
 );
-CREATE INDEX deliveries_open ON deliveries (state, sequence) WHERE state <> 'done';
+CREATE INDEX deliveries_open ON deliveries (state, sequence);
 
 -- The items of a delivery, each with its verdict and the rule that gave it.
 CREATE TABLE notifications (
