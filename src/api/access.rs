@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::sha::sha256;
 
 use super::Api;
+use crate::jose::hex;
 use crate::receiver::problem::Problem;
 
 /// What a key may be used for.
@@ -45,10 +46,7 @@ pub fn new_key(role: AccessRole) -> Result<String, openssl::error::ErrorStack> {
 /// What is kept of a key. It has 256 random bits, so an unsalted hash gives nothing away, and being
 /// looked up by its hash it needs no comparison in constant time.
 pub fn digest(key: &str) -> String {
-    sha256(key.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(&sha256(key.as_bytes()))
 }
 
 impl Api {

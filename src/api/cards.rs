@@ -1,5 +1,7 @@
 //! `/v1/cards`: register a card, show one, list a consumer's.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
@@ -9,12 +11,15 @@ use super::access::AccessRole::{App, Ops};
 use super::{Api, answer, blocking, body, views};
 use crate::domain::CardId;
 use crate::processor::{self, Registered};
-use crate::receiver::problem::Problem;
+use crate::receiver::{self, problem::Problem};
 use crate::store::CardFilter;
 
 /// Rows of a page, when the caller does not say.
 pub(super) const DEFAULT_LIMIT: i64 = 100;
 pub(super) const MAX_LIMIT: i64 = 1000;
+/// A registration is small, and its sender near.
+const MAX_BODY: usize = 64 * 1024;
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 pub(super) struct ListQuery {
@@ -33,6 +38,8 @@ pub(super) async fn list(
         api.admit(&request, &[App, Ops]).await?;
         let query = query.into_inner();
         let limit = limit(query.limit)?;
+        no_control(&query.consumer)?;
+        no_control(&query.after)?;
         let filter = CardFilter {
             consumer_reference: query.consumer,
             with_ended: false,
@@ -76,12 +83,13 @@ pub(super) async fn show(
 pub(super) async fn register(
     request: HttpRequest,
     id: web::Path<String>,
-    bytes: web::Bytes,
+    payload: web::Payload,
     api: web::Data<Api>,
 ) -> HttpResponse {
     let respond = async {
         api.admit(&request, &[App]).await?;
         let id = card_id(&id)?;
+        let bytes = receiver::read_body(payload, MAX_BODY, BODY_DEADLINE).await?;
         let registration =
             body::registration(id.clone(), &bytes, &api.programs, api.clock.now())
                 .map_err(|f| Problem::new(StatusCode::BAD_REQUEST, "wrong-registration", f))?;
@@ -105,6 +113,21 @@ pub(super) async fn register(
 fn card_id(text: &str) -> Result<CardId, Problem> {
     CardId::parse(text)
         .map_err(|fault| Problem::new(StatusCode::BAD_REQUEST, "wrong-card-id", fault))
+}
+
+/// PostgreSQL cannot hold U+0000, and no id or reference has any control character.
+pub(super) fn no_control(text: &Option<String>) -> Result<(), Problem> {
+    match text
+        .as_ref()
+        .is_some_and(|text| text.chars().any(char::is_control))
+    {
+        true => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "wrong-query",
+            "a query parameter holds a control character",
+        )),
+        false => Ok(()),
+    }
 }
 
 pub(super) fn limit(asked: Option<i64>) -> Result<i64, Problem> {

@@ -1,16 +1,9 @@
-//! Whether the process lives, and whether it can do its work.
+//! Whether the process can do its work.
 
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
 use super::Api;
-
-/// `GET /livez`: the process answers.
-pub(super) async fn alive() -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("text/plain")
-        .body("alive\n")
-}
 
 /// `GET /readyz`: 200 if the database answers and the processor makes progress, else 503 with the
 /// reasons.

@@ -12,12 +12,13 @@ pub mod views;
 
 use std::collections::BTreeSet;
 
+use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 
 use crate::domain::Policy;
 use crate::processor::{Trouble, Wake};
-use crate::receiver::problem::Problem;
+use crate::receiver::{self, problem::Problem};
 use crate::store::{Store, StoreError, Tx};
 use crate::telemetry::Clock;
 
@@ -39,18 +40,17 @@ impl Api {
     pub fn configure(&self, config: &mut web::ServiceConfig) {
         config
             .app_data(web::Data::new(self.clone()))
-            .route("/livez", web::get().to(health::alive))
+            .app_data(web::QueryConfig::default().error_handler(|_, _| wrong_query()))
+            .route("/livez", web::get().to(receiver::alive))
             .route("/readyz", web::get().to(health::ready))
-            .service(web::resource("/v1/cards").route(web::get().to(cards::list)))
+            .service(resource("/v1/cards").route(web::get().to(cards::list)))
             .service(
-                web::resource("/v1/cards/{id}")
+                resource("/v1/cards/{id}")
                     .route(web::get().to(cards::show))
                     .route(web::put().to(cards::register)),
             )
-            .service(web::resource("/v1/notifications").route(web::get().to(notifications::list)))
-            .service(
-                web::resource("/v1/notifications/{id}").route(web::get().to(notifications::show)),
-            )
+            .service(resource("/v1/notifications").route(web::get().to(notifications::list)))
+            .service(resource("/v1/notifications/{id}").route(web::get().to(notifications::show)))
             .default_service(web::to(not_found));
     }
 
@@ -62,6 +62,11 @@ impl Api {
         let store = self.store.clone();
         blocking(move || store.read(work)).await
     }
+}
+
+/// A resource whose other methods are refused as everything else is.
+fn resource(path: &str) -> actix_web::Resource {
+    web::resource(path).default_service(web::to(not_allowed))
 }
 
 /// Runs storage work beside the event loop; a failure becomes a 503 and is logged once, here.
@@ -86,6 +91,18 @@ fn storage_down() -> Problem {
         "the database does not answer",
     )
     .retry_after(1)
+}
+
+/// Said without the parser's message, which quotes what was sent.
+fn wrong_query() -> actix_web::Error {
+    let detail = "a query parameter is not of the right form";
+    let problem = Problem::new(StatusCode::BAD_REQUEST, "wrong-query", detail);
+    InternalError::from_response("wrong query", problem.response()).into()
+}
+
+async fn not_allowed() -> HttpResponse {
+    let detail = "the route does not have this method";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no-such-method", detail).response()
 }
 
 async fn not_found() -> HttpResponse {

@@ -28,6 +28,9 @@ pub(super) async fn list(
         api.admit(&request, &[Ops]).await?;
         let query = query.into_inner();
         let limit = cards::limit(query.limit)?;
+        for text in [&query.card, &query.verdict, &query.after] {
+            cards::no_control(text)?;
+        }
         let filter = NotificationFilter {
             card_id: query.card,
             verdict: query.verdict,
@@ -50,7 +53,9 @@ pub(super) async fn show(
 ) -> HttpResponse {
     let respond = async {
         api.admit(&request, &[Ops]).await?;
-        let id = id.into_inner();
+        let id = Some(id.into_inner());
+        cards::no_control(&id)?;
+        let id = id.unwrap_or_default();
         let row = api.read(move |tx| tx.notification(&id)).await?;
         let row = row.ok_or_else(|| {
             let detail = "no notification of this id is known";

@@ -26,7 +26,7 @@ pub fn card(row: &CardRow) -> Value {
         },
         "token": token(card),
         "maskedCard": shown_masked_card(card),
-        "updatedAt": timestamp(row.updated_at),
+        "updatedAt": timestamp(row.card.updated_at),
     })
 }
 

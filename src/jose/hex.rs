@@ -1,7 +1,7 @@
 //! Bytes as lower-case hexadecimal digits and back.
 
 /// Two digits a byte.
-pub(super) fn encode(bytes: &[u8]) -> String {
+pub(crate) fn encode(bytes: &[u8]) -> String {
     // Sized beforehand, so that a secret is written in one place only.
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {

@@ -4,7 +4,7 @@
 //! [`StorageKeys`] seals and digests what goes into the database. [`json`] is the strict JSON of all three.
 
 mod enc;
-mod hex;
+pub(crate) mod hex;
 mod hmac;
 mod key_checks;
 mod key_files;

@@ -1,5 +1,7 @@
 //! Reads a body: right media type, right size, in time.
 
+use std::time::Duration;
+
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpMessage, HttpRequest, rt, web};
 
@@ -38,7 +40,7 @@ pub fn check_headers(request: &HttpRequest, settings: &ReceiverSettings) -> Resu
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > settings.max_body as u64) {
-        return Err(too_large(settings));
+        return Err(too_large(settings.max_body));
     }
     Ok(())
 }
@@ -46,16 +48,16 @@ pub fn check_headers(request: &HttpRequest, settings: &ReceiverSettings) -> Resu
 /// Reads the body within its limits. actix has no time limit for bodies: this is it.
 pub async fn read(
     payload: web::Payload,
-    settings: &ReceiverSettings,
+    limit: usize,
+    deadline: Duration,
 ) -> Result<web::Bytes, Problem> {
-    let reading = payload.to_bytes_limited(settings.max_body);
-    match rt::time::timeout(settings.body_deadline(), reading).await {
+    match rt::time::timeout(deadline, payload.to_bytes_limited(limit)).await {
         Ok(Ok(Ok(body))) => Ok(body),
         Ok(Ok(Err(_))) => {
             let detail = "the body broke off";
             Err(Problem::new(StatusCode::BAD_REQUEST, "incomplete-body", detail).closing())
         }
-        Ok(Err(_)) => Err(too_large(settings)),
+        Ok(Err(_)) => Err(too_large(limit)),
         Err(_) => {
             let detail = "the body did not arrive in time";
             Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", detail).closing())
@@ -63,8 +65,8 @@ pub async fn read(
     }
 }
 
-fn too_large(settings: &ReceiverSettings) -> Problem {
-    let detail = format!("a body has at most {} bytes", settings.max_body);
+fn too_large(limit: usize) -> Problem {
+    let detail = format!("a body has at most {limit} bytes");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail).closing()
 }
 

@@ -1,12 +1,21 @@
 //! Group commit: deliveries that wait share one durable commit, and are answered after it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+use actix_web::rt;
 
 use tokio::sync::oneshot;
 
 use crate::processor::Wake;
-use crate::store::{NewDelivery, Store};
+use crate::store::{NewDelivery, Store, StoreError};
+
+/// Bodies that share one commit: more would make all of them wait too long.
+const COMMIT_BYTES: usize = 4 << 20;
+/// How long a request waits for its commit.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The thread that writes deliveries.
 pub struct Intake {
@@ -86,23 +95,26 @@ impl IntakeHandle {
                 TrySendError::Full(_) => Refused::QueueFull,
                 TrySendError::Disconnected(_) => Refused::StorageDown,
             })?;
-        kept.await.unwrap_or(Err(Refused::StorageDown))
+        // The sender gives up sooner or later; when the delivery is stored after all, its repeat is
+        // recognised.
+        match rt::time::timeout(PATIENCE, kept).await {
+            Ok(answer) => answer.unwrap_or(Err(Refused::StorageDown)),
+            Err(_) => Err(Refused::StorageDown),
+        }
     }
 }
 
 fn run(store: &Store, queue: &Receiver<Option<Waiting>>, limit: usize, wake: Option<&Wake>) {
     let mut batch = Batch::default();
     while batch.fill(queue, limit) {
-        let kept = match store.write(|tx| tx.insert_deliveries(&batch.deliveries)) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                log::error!(
-                    "{} deliveries could not be stored: {error}",
-                    batch.answers.len()
-                );
-                Err(Refused::StorageDown)
-            }
-        };
+        // A panic must not end the thread: everything after it would be refused.
+        let write = || store.write(|tx| tx.insert_deliveries(&batch.deliveries));
+        let kept = catch_unwind(AssertUnwindSafe(write))
+            .unwrap_or(Err(StoreError::Damaged("storing panicked")))
+            .map_err(|error| {
+                log::error!("{} deliveries are not stored: {error}", batch.answers.len());
+                Refused::StorageDown
+            });
         batch.deliveries.clear();
         for answer in batch.answers.drain(..) {
             // A sender that has gone away comes again: the repeat is recognised.
@@ -129,11 +141,13 @@ impl Batch {
         if self.is_last {
             return false;
         }
+        let mut bytes = 0;
         let mut next = queue.recv().ok();
         while let Some(Some(waiting)) = next {
+            bytes += waiting.delivery.body.len();
             self.deliveries.push(waiting.delivery);
             self.answers.push(waiting.answer);
-            if self.deliveries.len() >= limit {
+            if self.deliveries.len() >= limit || bytes >= COMMIT_BYTES {
                 return true;
             }
             match queue.try_recv() {

@@ -19,6 +19,7 @@ use crate::telemetry::Clock;
 
 use problem::Problem;
 
+pub use body::read as read_body;
 pub use intake::{Intake, IntakeHandle, Refused};
 
 /// What the handler works with.
@@ -39,7 +40,8 @@ impl Receiver {
     }
 }
 
-async fn alive() -> HttpResponse {
+/// `GET /livez`, on both listeners: the process answers.
+pub async fn alive() -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/plain")
         .body("alive\n")
@@ -75,7 +77,7 @@ async fn keep(
 ) -> Result<StatusCode, Problem> {
     let settings = &receiver.settings;
     body::check_headers(request, settings)?;
-    let body = body::read(payload, settings).await?;
+    let body = body::read(payload, settings.max_body, settings.body_deadline()).await?;
     let received_at = receiver.clock.now();
     let envelope = Envelope::parse(&body)
         .map_err(|fault| Problem::new(StatusCode::BAD_REQUEST, "not-a-notification", fault))?;
