@@ -28,7 +28,10 @@ pub enum ApiKeysCommand {
         json: bool,
     },
     /// Makes a key invalid at once
-    Revoke { name: String },
+    Revoke {
+        #[arg(allow_hyphen_values = true)]
+        name: String,
+    },
 }
 
 pub fn run(common: &Common, command: ApiKeysCommand) -> Result<(), Failure> {

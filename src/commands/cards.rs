@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::tables::{plain, print_json, print_table};
+use super::tables::{limit_range, plain, print_json, print_table};
 use super::{Common, tables};
 use crate::api::{body, views};
 use crate::domain::{CardId, Reason, may_charge, reasons};
@@ -22,13 +22,13 @@ pub enum CardsCommand {
     /// Lists cards by ascending id
     List {
         /// Only the cards of this consumer
-        #[arg(long, value_name = "REFERENCE")]
+        #[arg(long, value_name = "REFERENCE", allow_hyphen_values = true)]
         consumer: Option<String>,
         /// Begin after this card
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", allow_hyphen_values = true)]
         after: Option<String>,
         /// This many at most
-        #[arg(long, default_value_t = 100)]
+        #[arg(long, default_value_t = 100, value_parser = limit_range())]
         limit: i64,
         /// Print JSON
         #[arg(long)]
@@ -93,7 +93,7 @@ fn list(common: &Common, filter: &CardFilter, as_json: bool) -> Result<(), Failu
                 .and_then(|t| t.expiry)
                 .map(|e| e.to_string())
                 .unwrap_or_default(),
-            timestamp(row.updated_at),
+            timestamp(row.card.updated_at),
         ]
     };
     let head = [
@@ -144,7 +144,7 @@ fn show(common: &Common, id: &str, as_json: bool) -> Result<(), Failure> {
         line("may be charged", charge_sentence(&row, now)),
         line("token", token_sentence(&row)),
         line("cryptogram", cryptogram_word(&row).to_owned()),
-        line("updated", timestamp(row.updated_at)),
+        line("updated", timestamp(row.card.updated_at)),
     ];
     for (name, register) in &row.card.masked {
         lines.push(line(name, plain(&register.value)));

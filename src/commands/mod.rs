@@ -13,6 +13,7 @@ mod serve;
 mod service;
 mod tables;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -105,7 +106,7 @@ impl Common {
             config: self.config.clone(),
             values,
         };
-        Settings::load(&overrides, std::env::vars()).map_err(Failure::wrong)
+        Settings::load(&overrides, environment()).map_err(Failure::wrong)
     }
 
     /// Settings and database, for commands that work beside a running service.
@@ -114,6 +115,14 @@ impl Common {
         let store = open_store(&settings)?;
         Ok((settings, store))
     }
+}
+
+/// The process's variables, as far as they are text: what is not is none of ours.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    let text = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text)
 }
 
 fn open_store(settings: &Settings) -> Result<Store, Failure> {

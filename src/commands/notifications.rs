@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Common;
 use super::failure::Failure;
-use super::tables::{plain, print_json, print_table};
+use super::tables::{limit_range, plain, print_json, print_table};
 use crate::api::views;
 use crate::store::{JobView, NotificationFilter, NotificationView};
 use crate::telemetry::timestamp;
@@ -21,10 +21,10 @@ pub enum NotificationsCommand {
         #[arg(long)]
         verdict: Option<String>,
         /// Begin after this one
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", allow_hyphen_values = true)]
         after: Option<String>,
         /// This many at most
-        #[arg(long, default_value_t = 100)]
+        #[arg(long, default_value_t = 100, value_parser = limit_range())]
         limit: i64,
         /// Print JSON
         #[arg(long)]

@@ -13,7 +13,7 @@ use actix_web::{App, HttpServer};
 use tokio::sync::oneshot;
 
 use crate::api::Api;
-use crate::jose::{KeyError, StorageKeys};
+use crate::jose::{KeyError, StorageKeys, exposed_files};
 use crate::processor::{KeyFolder, Processor, Running, Trouble};
 use crate::receiver::{Intake, Receiver};
 use crate::settings::{Environment, Role, Settings};
@@ -22,6 +22,8 @@ use crate::telemetry::Clock;
 
 /// A request's head must have arrived in this time.
 const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a refused sender may go on sending before its connection is cut.
+const LINGER: Duration = Duration::from_millis(500);
 /// Accepted requests are answered in this time after a stop.
 const STOP_DEADLINE_SECONDS: u64 = 8;
 
@@ -44,6 +46,8 @@ pub enum StartError {
     Keys(#[from] KeyError),
     #[error("the keys in use are the repository's demonstration keys: not in production")]
     DemonstrationKeys,
+    #[error("{0} may be read or written by others: not in production (chmod 0600)")]
+    ExposedKeys(String),
     #[error("{0}")]
     Database(String),
     #[error("cannot listen on {0}: {1}")]
@@ -152,6 +156,13 @@ fn load_keys(settings: &Settings) -> Result<Keys, StartError> {
         }
         log::warn!("the keys in use are demonstration keys: everybody knows them");
     }
+    let exposed = exposed_files(&settings.keys)?;
+    if let Some(file) = exposed.first() {
+        if settings.environment == Environment::Production {
+            return Err(StartError::ExposedKeys(file.display().to_string()));
+        }
+        log::warn!("{} may be read or written by others", file.display());
+    }
     if keyring.is_empty() {
         log::warn!("no payload key is loaded: encrypted notifications are kept but not opened");
     }
@@ -228,6 +239,7 @@ fn public_server(receiver: Receiver, listener: TcpListener) -> io::Result<Server
     let app = move || App::new().configure(|config| receiver.configure(config));
     Ok(HttpServer::new(app)
         .client_request_timeout(HEAD_DEADLINE)
+        .client_disconnect_timeout(LINGER)
         .shutdown_timeout(STOP_DEADLINE_SECONDS)
         .disable_signals()
         .listen(listener)?
@@ -239,6 +251,7 @@ fn api_server(api: Api, listener: TcpListener) -> io::Result<Server> {
     Ok(HttpServer::new(app)
         .workers(2)
         .client_request_timeout(HEAD_DEADLINE)
+        .client_disconnect_timeout(LINGER)
         .shutdown_timeout(STOP_DEADLINE_SECONDS)
         .disable_signals()
         .listen(listener)?

@@ -32,3 +32,8 @@ pub fn plain(value: &Value) -> String {
         other => other.to_string(),
     }
 }
+
+/// How many rows a list may be asked for.
+pub fn limit_range() -> clap::builder::RangedI64ValueParser<i64> {
+    clap::value_parser!(i64).range(1..=100_000)
+}

@@ -43,18 +43,12 @@ impl Settings {
             overlay(&mut table, parse(&place, &text)?);
             check(&place, &table)?;
         }
-        for (name, value) in environment {
-            if let Some(setting) = setting_of_variable(&name) {
-                set(&mut table, &setting, from_text(&value));
-                check(&name, &table)?;
-            }
-        }
+        overlay_environment(&mut table, environment)?;
         for (name, value) in &overrides.values {
             set(&mut table, name, value.clone());
             check(&format!("--{}", name.replace('_', "-")), &table)?;
         }
-        let settings = check("the settings", &table)?;
-        settings.checked()
+        check("the settings", &table)?.checked()
     }
 
     /// The defaults alone.
@@ -77,14 +71,23 @@ impl Settings {
         if !self.receiver.path.starts_with('/') {
             return inconsistent("receiver.path does not begin with /".to_owned());
         }
-        let positive = [
-            ("receiver.queue", self.receiver.queue),
-            ("receiver.commit_batch", self.receiver.commit_batch),
-            ("receiver.max_body", self.receiver.max_body),
-            ("processor.batch", self.processor.batch as usize),
+        let limits = [
+            ("receiver.queue", self.receiver.queue, 1_000_000),
+            ("receiver.commit_batch", self.receiver.commit_batch, 1000),
+            ("receiver.max_body", self.receiver.max_body, 16 << 20),
+            ("receiver.max_items", self.receiver.max_items, 10_000),
+            (
+                "receiver.body_deadline",
+                self.receiver.body_deadline as usize,
+                3600,
+            ),
+            ("processor.batch", self.processor.batch as usize, 1000),
         ];
-        match positive.iter().find(|(_, value)| *value == 0) {
-            Some((name, _)) => inconsistent(format!("{name} must be above 0")),
+        match limits
+            .iter()
+            .find(|(_, value, most)| !(1..=*most).contains(value))
+        {
+            Some((name, _, most)) => inconsistent(format!("{name} must be from 1 to {most}")),
             None => Ok(self),
         }
     }
@@ -141,8 +144,41 @@ fn overlay(table: &mut Table, layer: Table) {
     }
 }
 
+/// Lays all variables over the settings, then checks them together: one alone may be half of
+/// something. If they do not fit, the one is named without which they would.
+fn overlay_environment(
+    table: &mut Table,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<(), SettingsError> {
+    let ours = |(name, value): (String, String)| Some((setting_of(&name)?, name, value));
+    let mut variables: Vec<_> = environment.into_iter().filter_map(ours).collect();
+    // DATABASE_URL first, TOKENKEEP_DATABASE_URL over it.
+    variables.sort_by(|(_, one, _), (_, other, _)| one.cmp(other));
+    let without = |left_out: Option<&str>| {
+        let mut table = table.clone();
+        let used = variables
+            .iter()
+            .filter(|(_, name, _)| Some(name.as_str()) != left_out);
+        for (setting, _, value) in used {
+            let value = from_text(get(&table, setting), value);
+            set(&mut table, setting, value);
+        }
+        table
+    };
+    let all = without(None);
+    if let Err(error) = check("the environment", &all) {
+        let mut names = variables.iter().map(|(_, name, _)| name);
+        return match names.find(|name| check("", &without(Some(name))).is_ok()) {
+            Some(culprit) => check(culprit, &all).map(|_| ()),
+            None => Err(error),
+        };
+    }
+    *table = all;
+    Ok(())
+}
+
 /// `TOKENKEEP_RECEIVER__MAX_BODY` as `receiver.max_body`; `DATABASE_URL` as it is.
-fn setting_of_variable(name: &str) -> Option<String> {
+fn setting_of(name: &str) -> Option<String> {
     if name == "DATABASE_URL" {
         return Some("database_url".to_owned());
     }
@@ -152,6 +188,13 @@ fn setting_of_variable(name: &str) -> Option<String> {
     // The tests' own variables are nobody's settings.
     let is_test = setting.starts_with("TEST_");
     (!is_test).then(|| setting.to_lowercase().replace("__", "."))
+}
+
+fn get<'a>(table: &'a Table, name: &str) -> Option<&'a Value> {
+    match name.split_once('.') {
+        None => table.get(name),
+        Some((section, rest)) => get(table.get(section)?.as_table()?, rest),
+    }
 }
 
 fn set(table: &mut Table, name: &str, value: Value) {
@@ -170,11 +213,17 @@ fn set(table: &mut Table, name: &str, value: Value) {
     }
 }
 
-/// Whole numbers, booleans and lists as what they are, everything else as text.
-fn from_text(text: &str) -> Value {
-    let parsed = format!("value = {text}").parse::<Table>().ok();
-    match parsed.and_then(|mut table| table.remove("value")) {
-        Some(value @ (Value::Integer(_) | Value::Boolean(_) | Value::Array(_))) => value,
-        _ => Value::String(text.to_owned()),
-    }
+/// The text as a value of the kind the setting has now; as text where it has none. What does not
+/// fit is left as text, and refused when it is checked.
+fn from_text(current: Option<&Value>, text: &str) -> Value {
+    let parsed = match current {
+        Some(Value::Integer(_)) => text.parse().ok().map(Value::Integer),
+        Some(Value::Boolean(_)) => text.parse().ok().map(Value::Boolean),
+        Some(Value::Array(_)) => {
+            let items = text.split(',').map(|item| Value::from(item.trim()));
+            Some(Value::Array(items.collect()))
+        }
+        _ => None,
+    };
+    parsed.unwrap_or_else(|| text.into())
 }

@@ -60,7 +60,7 @@ pub struct ReceiverSettings {
     pub media_types: Vec<String>,
     pub max_body: usize,
     pub max_items: usize,
-    body_deadline: u64,
+    pub(super) body_deadline: u64,
     pub queue: usize,
     pub commit_batch: usize,
     pub retry_after: u32,
