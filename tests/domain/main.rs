@@ -1,0 +1,26 @@
+//! The rules of card on file, tested exhaustively: every order of arrival, thousands of random
+//! histories against an order-free model, and each rule by itself.
+//!
+//! Everything here is pure: no database, no network, no clock, no keys.
+#![cfg(test)]
+
+mod support;
+
+mod all_orders;
+mod disagreement;
+mod display;
+mod ending;
+mod equal_times;
+mod held_parts;
+mod masked_card;
+mod masked_fields;
+mod programs;
+mod random_histories;
+mod readiness;
+mod refresh;
+mod refresh_table;
+mod registration;
+mod replays;
+mod status;
+mod untimed;
+mod untimed_doubt;
