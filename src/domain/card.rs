@@ -58,8 +58,30 @@ pub struct Token {
     pub received_at: i64,
     /// When number or expiry last changed here, milliseconds since 1970.
     pub refreshed_at: i64,
-    /// The last change of the number calls for a fresh cryptogram (the refresh table).
-    pub checkout_wanted: bool,
+    /// What calls for a fresh cryptogram, if anything does (the refresh table).
+    pub checkout_wanted: Option<CheckoutReason>,
+    /// The number the merchant registered: what it held before any notification.
+    pub registered: Option<TokenNumber>,
+}
+
+/// Which change of a token calls for a fresh cryptogram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckoutReason {
+    NumberChanged,
+    /// Only if the policy says so.
+    ExpiryChanged,
+}
+
+impl Token {
+    fn wants_checkout(&self) -> bool {
+        match self.checkout_wanted {
+            // The number the merchant registered is no change for it, whichever came first.
+            Some(CheckoutReason::NumberChanged) => self.registered.as_ref() != Some(&self.number),
+            Some(CheckoutReason::ExpiryChanged) => true,
+            None => false,
+        }
+    }
 }
 
 /// The item of this card that was received last, to recognise an untimed repeat.
@@ -151,10 +173,7 @@ impl Card {
         self.terminal.is_none()
             && self.cryptogram.is_none()
             && self.known_status() == Some(Status::Active)
-            && self
-                .token
-                .as_ref()
-                .is_some_and(|token| token.checkout_wanted)
+            && self.token.as_ref().is_some_and(Token::wants_checkout)
     }
 
     /// Masked token digits or expiry newer than our token differ from it: a refresh seems to have
@@ -195,11 +214,20 @@ pub(super) fn digits_differ<'a>(
     expiry: Option<Expiry>,
     masked: impl Fn(&str) -> Option<&'a str>,
 ) -> bool {
-    let differs = |field: &str, width: usize, ours: Option<String>| {
-        let padded = masked(field).map(|text| format!("{text:0>width$}"));
+    let differs = |field: &str, pad: fn(&str) -> String, ours: Option<String>| {
+        let padded = masked(field).map(pad);
         padded.is_some() && ours.is_some() && padded != ours
     };
-    differs("tokenLastFour", 4, Some(number.last_four()))
-        || differs("tokenExpirationMonth", 2, expiry.map(Expiry::month))
-        || differs("tokenExpirationYear", 4, expiry.map(Expiry::year))
+    let four = |text: &str| format!("{text:0>4}");
+    let two = |text: &str| format!("{text:0>2}");
+    let year = |text: &str| {
+        if text.len() == 2 {
+            format!("20{text}")
+        } else {
+            text.to_owned()
+        }
+    };
+    differs("tokenLastFour", four, Some(number.last_four()))
+        || differs("tokenExpirationMonth", two, expiry.map(Expiry::month))
+        || differs("tokenExpirationYear", year, expiry.map(Expiry::year))
 }

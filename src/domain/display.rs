@@ -35,7 +35,7 @@ pub fn display(card: &Card) -> Display {
 }
 
 /// The `maskedCard` as it may be shown: the token's digits and expiry are those of the token we
-/// hold, and a greyed card has no `panLastFour` in it either.
+/// hold, and only an ACTIVE card has `panLastFour` in it.
 pub fn shown_masked_card(card: &Card) -> Value {
     let mut top = Map::new();
     let mut digital = Map::new();
@@ -55,7 +55,7 @@ pub fn shown_masked_card(card: &Card) -> Value {
             top.insert("tokenExpirationYear".to_owned(), expiry.year().into());
         }
     }
-    if display(card).greyed {
+    if display(card).pan_last_four.is_none() {
         top.remove("panLastFour");
     }
     top.insert("srcDigitalCardId".to_owned(), card.id.as_str().into());

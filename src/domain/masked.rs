@@ -151,21 +151,30 @@ pub fn without_full_numbers(value: &Value) -> Value {
     }
 }
 
-/// Whether a text holds what could be a full number: 13 to 19 digits whose check digit fits, or
-/// more digits than that. Spaces and dashes do not count, but in an address a dash does.
+/// Whether a text holds what could be a full number: 13 to 19 digits whose check digit fits, in one
+/// piece or in groups with spaces or dashes between them, or more digits than that in one piece.
 pub(super) fn has_full_number(text: &str) -> bool {
-    let is_address = text.contains("://");
-    let counts = |c: &char| *c != ' ' && (*c != '-' || is_address);
-    let mut run: Vec<u32> = Vec::new();
-    for character in text.chars().filter(counts).chain(['.']) {
-        match character.to_digit(10) {
-            Some(digit) => run.push(digit),
-            None if run.len() > 19 => return true,
-            None if run.len() >= 13 && check_digit_fits(&run) => return true,
-            None => run.clear(),
-        }
-    }
-    false
+    // In an address dashes separate words, as in a UUID.
+    let joins = |c: char| c == ' ' || (c == '-' && !text.contains("://"));
+    let digits =
+        |group: &str| -> Vec<u32> { group.chars().filter_map(|c| c.to_digit(10)).collect() };
+    text.split(|c: char| !c.is_ascii_digit() && !joins(c))
+        .any(|piece| {
+            let groups: Vec<Vec<u32>> = piece.split(joins).map(digits).collect();
+            is_number_among(&groups)
+        })
+}
+
+/// Whether some neighbouring groups of digits make a number together.
+fn is_number_among(groups: &[Vec<u32>]) -> bool {
+    let starting_at = |start: usize| {
+        let mut digits = Vec::new();
+        groups.iter().skip(start).any(|group| {
+            digits.extend_from_slice(group);
+            (13..=19).contains(&digits.len()) && check_digit_fits(&digits)
+        })
+    };
+    groups.iter().any(|group| group.len() > 19) || (0..groups.len()).any(starting_at)
 }
 
 /// The Luhn check of ISO/IEC 7812.

@@ -21,7 +21,7 @@ mod readiness;
 mod secret;
 mod status;
 
-pub use card::{Card, CardId, CardIdFault, LatestItem, Register, Token};
+pub use card::{Card, CardId, CardIdFault, CheckoutReason, LatestItem, Register, Token};
 pub use decide::decide;
 pub use decision::{Change, Decision, Flag, Hold, Job, JobKind, Rule, TraceStep, Verdict};
 pub use display::{Display, display, shown_masked_card};

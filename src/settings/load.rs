@@ -227,3 +227,84 @@ fn from_text(current: Option<&Value>, text: &str) -> Value {
     };
     parsed.unwrap_or_else(|| text.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Role;
+
+    fn load(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        let variables = variables
+            .iter()
+            .map(|(n, v)| (n.to_string(), v.to_string()));
+        Settings::load(&Overrides::default(), variables)
+    }
+
+    fn mistake(variables: &[(&str, &str)]) -> String {
+        load(variables)
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn variables_reach_nested_settings_whatever_their_order() {
+        let settings = load(&[
+            ("TOKENKEEP_PROGRAMS__SHOP__SERVICE_ID", "2025"),
+            ("TOKENKEEP_PROGRAMS__SHOP__KIND", "mastercard-checkout"),
+            ("TOKENKEEP_RECEIVER__MAX_BODY", "2048"),
+            ("TOKENKEEP_KEYS", "2025"),
+            ("TOKENKEEP_ROLES", "receive, process"),
+        ])
+        .unwrap();
+        assert_eq!(settings.programs["shop"].service_id, "2025");
+        assert_eq!(settings.receiver.max_body, 2048);
+        assert_eq!(settings.keys.to_string_lossy(), "2025");
+        assert_eq!(settings.roles, [Role::Receive, Role::Process]);
+    }
+
+    #[test]
+    fn database_url_is_read_and_the_own_variable_wins() {
+        let only = load(&[("DATABASE_URL", "a.db")]).unwrap();
+        assert_eq!(only.database_url, "a.db");
+        let both = [("TOKENKEEP_DATABASE_URL", "b.db"), ("DATABASE_URL", "a.db")];
+        assert_eq!(load(&both).unwrap().database_url, "b.db");
+        let turned = [("DATABASE_URL", "a.db"), ("TOKENKEEP_DATABASE_URL", "b.db")];
+        assert_eq!(load(&turned).unwrap().database_url, "b.db");
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_the_variable_that_makes_it() {
+        let told = mistake(&[
+            ("TOKENKEEP_LISTEN", "127.0.0.1:1"),
+            ("TOKENKEEP_RECEIVER__MAX_BODY", "much"),
+        ]);
+        assert!(told.starts_with("TOKENKEEP_RECEIVER__MAX_BODY: "), "{told}");
+        let told = mistake(&[("TOKENKEEP_RECIEVER__QUEUE", "5")]);
+        assert!(told.starts_with("TOKENKEEP_RECIEVER__QUEUE: "), "{told}");
+    }
+
+    #[test]
+    fn limits_that_make_no_sense_are_refused() {
+        for name in ["QUEUE", "MAX_ITEMS", "BODY_DEADLINE", "COMMIT_BATCH"] {
+            let told = mistake(&[(&format!("TOKENKEEP_RECEIVER__{name}"), "0")]);
+            assert!(told.contains(&name.to_lowercase()), "{name}: {told}");
+        }
+    }
+
+    #[test]
+    fn the_place_of_a_mistake_in_a_file_is_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokenkeep.toml");
+        std::fs::write(&path, "environment = \"development\"\n\nlisten = 5 5\n").unwrap();
+        let overrides = Overrides {
+            config: Some(path.clone()),
+            values: Vec::new(),
+        };
+        let told = Settings::load(&overrides, []).err().unwrap().to_string();
+        assert!(
+            told.starts_with(&format!("{}:3: ", path.display())),
+            "{told}"
+        );
+    }
+}

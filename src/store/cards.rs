@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use diesel::prelude::*;
 
 use super::connection::on_backend;
+use super::notifications::{from_json, to_json};
 use super::schema::{cards, cryptograms, notifications, registrations, tokens};
 use super::{StoreError, Tx};
 use crate::domain::{Card, CardId, Expiry, Rank, TerminalState, Token, TokenNumber};
@@ -48,7 +49,8 @@ struct StoredToken {
     rank: String,
     received_at: i64,
     refreshed_at: i64,
-    checkout_wanted: bool,
+    checkout_wanted: Option<String>,
+    registered_number: Option<Vec<u8>>,
 }
 
 const DAMAGED: StoreError = StoreError::Damaged("a card's state cannot be read");
@@ -121,21 +123,30 @@ impl Tx<'_> {
 
     fn read_token(&self, stored: &StoredToken) -> Result<Token, StoreError> {
         let damaged = || StoreError::Damaged("a token cannot be read");
-        let number = self.open(&stored.number, "tokens", "number", &stored.card_id)?;
-        let number = std::str::from_utf8(&number)
-            .ok()
-            .and_then(|n| TokenNumber::parse(n).ok());
+        let number = |sealed: &[u8], column| {
+            let digits = self.open(sealed, "tokens", column, &stored.card_id)?;
+            let digits = std::str::from_utf8(&digits).map_err(|_| damaged())?;
+            TokenNumber::parse(digits).map_err(|_| damaged())
+        };
+        let registered = stored.registered_number.as_ref();
         let expiry = match (&stored.expiration_month, &stored.expiration_year) {
             (Some(month), Some(year)) => Some(Expiry::parse(month, year).ok_or_else(damaged)?),
             _ => None,
         };
         Ok(Token {
-            number: number.ok_or_else(damaged)?,
+            number: number(&stored.number, "number")?,
+            registered: registered
+                .map(|sealed| number(sealed, "registered_number"))
+                .transpose()?,
             expiry,
-            rank: serde_json::from_str::<Rank>(&stored.rank).map_err(|_| damaged())?,
+            rank: from_json::<Rank>(&stored.rank)?,
             received_at: stored.received_at,
             refreshed_at: stored.refreshed_at,
-            checkout_wanted: stored.checkout_wanted,
+            checkout_wanted: stored
+                .checkout_wanted
+                .as_deref()
+                .map(from_json)
+                .transpose()?,
         })
     }
 
@@ -174,24 +185,25 @@ impl Tx<'_> {
     }
 
     fn save_token(&mut self, card: &Card, token: &Token) -> Result<(), StoreError> {
-        let damaged = |_| StoreError::Damaged("a token cannot be written");
         let card_id = card.id.as_str();
+        let seal = |number: &TokenNumber, column| {
+            self.seal(number.expose().as_bytes(), "tokens", column, card_id)
+        };
+        let registered = token.registered.as_ref();
         let stored = StoredToken {
             card_id: card_id.to_owned(),
             number_version: i32::try_from(card.number_version)
                 .map_err(|_| StoreError::Damaged("a version is out of range"))?,
-            number: self.seal(
-                token.number.expose().as_bytes(),
-                "tokens",
-                "number",
-                card_id,
-            )?,
+            number: seal(&token.number, "number")?,
+            registered_number: registered
+                .map(|n| seal(n, "registered_number"))
+                .transpose()?,
             expiration_month: token.expiry.map(Expiry::month),
             expiration_year: token.expiry.map(Expiry::year),
-            rank: serde_json::to_string(&token.rank).map_err(damaged)?,
+            rank: to_json(&token.rank)?,
             received_at: token.received_at,
             refreshed_at: token.refreshed_at,
-            checkout_wanted: token.checkout_wanted,
+            checkout_wanted: token.checkout_wanted.as_ref().map(to_json).transpose()?,
         };
         on_backend!(self.connection, c => {
             diesel::insert_into(tokens::table)

@@ -74,7 +74,8 @@ diesel::table! {
         rank -> Text,
         received_at -> BigInt,
         refreshed_at -> BigInt,
-        checkout_wanted -> Bool,
+        checkout_wanted -> Nullable<Text>,
+        registered_number -> Nullable<Binary>,
     }
 }
 

@@ -78,7 +78,8 @@ CREATE TABLE tokens (
     rank TEXT NOT NULL,
     received_at BIGINT NOT NULL,
     refreshed_at BIGINT NOT NULL,
-    checkout_wanted BOOLEAN NOT NULL,
+    checkout_wanted TEXT,
+    registered_number BYTEA,             -- SEALED; what the merchant held before any notification
     UNIQUE (card_id, number_version)
 );
 

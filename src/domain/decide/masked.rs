@@ -1,5 +1,7 @@
 //! The masked card: field by field, each with its own rank; an absent field keeps what is there.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::{Judgement, Outcome};
@@ -30,8 +32,7 @@ impl Judgement<'_> {
             Precedence::Equal if same => Outcome::Same,
             Precedence::Equal => {
                 self.equal_time("maskedCard");
-                let (text, held_text) = (value.to_string(), held.value.to_string());
-                if text > held_text {
+                if text(value) > text(&held.value) {
                     self.set_field(name, value, held.value)
                 } else {
                     Outcome::Older(Rule::MASKED_CARD_OLDER)
@@ -61,6 +62,14 @@ impl Judgement<'_> {
             debug_assert_eq!(self.rank, Rank::LOWEST);
             self.set_field(name, value, Value::Null);
         }
+    }
+}
+
+/// What is compared of two values of one event time.
+fn text(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => text.into(),
+        structured => structured.to_string().into(),
     }
 }
 

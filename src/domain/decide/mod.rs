@@ -84,14 +84,7 @@ fn judge(card: Card, notice: Notice, policy: &Policy) -> Decision {
     let status = judgement.status(&notice.status);
     let token = judgement.payment(&notice.payment, &notice.masked);
     let masked = judgement.masked(&notice.masked);
-    if !was_suspected && judgement.card.refresh_is_suspected() {
-        judgement.flag(Flag::RefreshSuspected);
-        judgement.note(
-            "token",
-            "masked digits newer than our token differ from it".to_owned(),
-        );
-        judgement.asks_get_card = true;
-    }
+    judgement.look_for_missed_refresh(was_suspected);
 
     let outcomes = [status, token, masked];
     let earlier = notice.earlier_changes.as_slice();
@@ -198,10 +191,9 @@ impl<'a> Judgement<'a> {
         });
     }
 
-    /// Two inputs of one event time differ: the values decide, and Get Card is to settle it.
+    /// Two inputs of one event time differ: the values decide.
     fn equal_time(&mut self, register: &str) {
         self.flag(Flag::EqualTime);
-        self.asks_get_card = true;
         self.note(
             register,
             "another value of the same event time: the values decide".to_owned(),
@@ -213,6 +205,18 @@ impl<'a> Judgement<'a> {
     fn doubt_untimed(&mut self, held: Rank, held_received_at: i64) {
         let close = (self.received_at - held_received_at).abs() <= self.policy.retry_window;
         if close && held != Rank::LOWEST && (self.rank.is_untimed() || held.is_untimed()) {
+            self.asks_get_card = true;
+        }
+    }
+
+    /// Masked digits that are newer than our token and differ from it: a refresh passed us by.
+    fn look_for_missed_refresh(&mut self, was_suspected: bool) {
+        if !was_suspected && self.card.refresh_is_suspected() {
+            self.flag(Flag::RefreshSuspected);
+            self.note(
+                "token",
+                "masked digits newer than our token differ from it".to_owned(),
+            );
             self.asks_get_card = true;
         }
     }
@@ -281,7 +285,7 @@ impl<'a> Judgement<'a> {
     fn finish(mut self, verdict: Verdict, rule: Rule, earlier: Vec<Change>) -> Decision {
         let jobs = self.jobs();
         if !self.changes.is_empty() {
-            self.card.updated_at = self.received_at;
+            self.card.updated_at = self.card.updated_at.max(self.received_at);
         }
         let mut changes = earlier;
         changes.append(&mut self.changes);

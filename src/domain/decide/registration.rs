@@ -27,11 +27,11 @@ pub(super) fn register(card: Option<Card>, input: Registration, policy: &Policy)
     for (name, value) in &input.masked {
         judgement.fill_field(name, value);
     }
-    match (judgement.card.token.is_some(), input.token) {
-        (false, Some(token)) => judgement.fill_token(token),
-        (true, Some(_)) => judgement.note("token", "one is known already: kept".to_owned()),
-        (_, None) => {}
+    let was_suspected = judgement.card.refresh_is_suspected();
+    if let Some(token) = input.token {
+        judgement.register_token(token);
     }
+    judgement.look_for_missed_refresh(was_suspected);
     if judgement.card.status.is_none() && judgement.card.status_held.is_none() {
         // Nothing has said yet that the card may be used: Mastercard is asked.
         judgement.asks_get_card = true;

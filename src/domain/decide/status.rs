@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::{Judgement, Outcome};
 use crate::domain::{
-    Hold, Precedence, Register, ReportedStatus, Rule, Status, Terminal, TerminalState, Verdict,
+    CryptogramState, Hold, Precedence, Register, ReportedStatus, Rule, Status, Terminal,
+    TerminalState, Verdict,
 };
 
 impl Judgement<'_> {
@@ -47,6 +48,7 @@ impl Judgement<'_> {
             Precedence::Equal => {
                 // At equal event time SUSPENDED wins: the safe side.
                 self.equal_time("status");
+                self.asks_get_card = true;
                 match status {
                     Status::Suspended => self.set_status(status, shown_before),
                     Status::Active => Outcome::Older(Rule::STATUS_OLDER),
@@ -69,20 +71,24 @@ impl Judgement<'_> {
     }
 
     fn set_status(&mut self, status: Status, shown_before: Option<&'static str>) -> Outcome {
+        let held = self.card.status.as_ref().map(|register| register.value);
         self.card.status = Some(Register {
             value: status,
             rank: self.rank,
             received_at: self.received_at,
         });
-        if status == Status::Suspended {
-            // Also while an unknown status hides the word.
+        if status == Status::Suspended && self.card.cryptogram == Some(CryptogramState::Stored) {
+            // Also while an unknown status hides the word. One that was handed out stays marked.
             self.destroy_cryptogram("the card is suspended");
         }
-        let shown = self.card.status_word();
-        if shown == shown_before {
-            return Outcome::Same;
+        match self.card.status_word() {
+            shown if shown != shown_before => self.change("status", shown_before, shown),
+            // An unknown status of greater rank hides the word, but the register moved.
+            _ if held != Some(status) => {
+                self.change("status", held.map(Status::word), status.word());
+            }
+            _ => return Outcome::Same,
         }
-        self.change("status", shown_before, shown);
         Outcome::Changed(Rule::STATUS_NEWER)
     }
 
@@ -132,7 +138,8 @@ impl Judgement<'_> {
 
     /// Takes the cryptogram of the current number away; the store wipes the sealed value.
     pub(super) fn destroy_cryptogram(&mut self, why: &str) {
-        if self.card.cryptogram.take().is_some() {
+        // What was handed out or ran out is gone already; only its mark goes.
+        if self.card.cryptogram.take() == Some(CryptogramState::Stored) {
             self.change("cryptogram", "stored", Value::Null);
             self.note("cryptogram", format!("destroyed: {why}"));
         }

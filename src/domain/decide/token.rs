@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::{Judgement, Outcome};
 use crate::domain::card::digits_differ;
 use crate::domain::{
-    Expiry, Flag, Hold, MaskedFields, MismatchPolicy, Payment, PaymentData, Precedence, Rank, Rule,
-    Token, Verdict,
+    CheckoutReason, Expiry, Flag, Hold, MaskedFields, MismatchPolicy, Payment, PaymentData,
+    Precedence, Rank, Rule, Token, Verdict,
 };
 
 impl Judgement<'_> {
@@ -72,6 +72,7 @@ impl Judgement<'_> {
             Precedence::Equal if same => Outcome::Same,
             Precedence::Equal => {
                 self.equal_time("token");
+                self.asks_get_card = true;
                 let greater = (&incoming.number, incoming.expiry) > (&held.number, held.expiry);
                 if greater {
                     self.replace(Some(held), incoming)
@@ -98,11 +99,14 @@ impl Judgement<'_> {
             (_, false, true) => Rule::EXPIRY_CHANGED,
             (_, false, false) => Rule::SAME_VALUES,
         };
+        let by_number = Some(CheckoutReason::NumberChanged);
         let checkout_wanted = match (number_changed, expiry_changed) {
-            (true, true) => true,
-            (true, false) => self.policy.checkout_on_number_change,
-            (false, true) if self.policy.checkout_on_expiry_change => true,
-            (false, _) => held.as_ref().is_some_and(|held| held.checkout_wanted),
+            (true, true) => by_number,
+            (true, false) => by_number.filter(|_| self.policy.checkout_on_number_change),
+            (false, true) if self.policy.checkout_on_expiry_change => {
+                Some(CheckoutReason::ExpiryChanged)
+            }
+            (false, _) => held.as_ref().and_then(|held| held.checkout_wanted),
         };
         let changed = number_changed || expiry_changed;
         let refreshed_at = match &held {
@@ -121,6 +125,7 @@ impl Judgement<'_> {
             received_at: self.received_at,
             refreshed_at,
             checkout_wanted,
+            registered: held.and_then(|held| held.registered),
         });
         if changed {
             Outcome::Changed(rule)
@@ -171,8 +176,20 @@ impl Judgement<'_> {
         }
     }
 
+    /// Takes the token of a registration: it fills an empty register; beside a known token it only
+    /// tells what the merchant held.
+    pub(super) fn register_token(&mut self, data: PaymentData) {
+        match &mut self.card.token {
+            Some(token) => {
+                token.registered.get_or_insert(data.number);
+                self.note("token", "one is known already: kept".to_owned());
+            }
+            None => self.fill_token(data),
+        }
+    }
+
     /// Fills an empty register from a registration: no cryptogram becomes due by it.
-    pub(super) fn fill_token(&mut self, data: PaymentData) {
+    fn fill_token(&mut self, data: PaymentData) {
         self.card.version = 1;
         self.card.number_version = 1;
         self.change("token.number", Value::Null, data.number.last_four());
@@ -182,12 +199,13 @@ impl Judgement<'_> {
         }
         self.change("token.version", 0, 1);
         self.card.token = Some(Token {
+            registered: Some(data.number.clone()),
             number: data.number,
             expiry: data.expiry,
             rank: Rank::LOWEST,
             received_at: self.received_at,
             refreshed_at: self.received_at,
-            checkout_wanted: false,
+            checkout_wanted: None,
         });
     }
 }
