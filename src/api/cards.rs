@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::access::AccessRole::{App, Ops};
-use super::{Api, answer, blocking, body, views};
+use super::{Api, blocking, body, views};
 use crate::domain::CardId;
 use crate::processor::{self, Registered};
 use crate::receiver::{self, problem::Problem};
@@ -33,25 +33,22 @@ pub(super) async fn list(
     request: HttpRequest,
     query: web::Query<ListQuery>,
     api: web::Data<Api>,
-) -> HttpResponse {
-    let respond = async {
-        api.admit(&request, &[App, Ops]).await?;
-        let query = query.into_inner();
-        let limit = limit(query.limit)?;
-        no_control(&query.consumer)?;
-        no_control(&query.after)?;
-        let filter = CardFilter {
-            consumer_reference: query.consumer,
-            with_ended: false,
-            after: query.after,
-            limit,
-        };
-        let rows = api.read(move |tx| tx.list_cards(&filter)).await?;
-        let next = views::next(&rows, limit, |row| row.card.id.as_str().to_owned());
-        let cards: Vec<_> = rows.iter().map(views::card).collect();
-        Ok(HttpResponse::Ok().json(json!({ "cards": cards, "next": next })))
+) -> Result<HttpResponse, Problem> {
+    api.admit(&request, &[App, Ops]).await?;
+    let query = query.into_inner();
+    let limit = limit(query.limit)?;
+    no_control(query.consumer.as_deref())?;
+    no_control(query.after.as_deref())?;
+    let filter = CardFilter {
+        consumer_reference: query.consumer,
+        with_ended: false,
+        after: query.after,
+        limit,
     };
-    answer(respond.await)
+    let rows = api.read(move |tx| tx.list_cards(&filter)).await?;
+    let next = views::next(&rows, limit, |row| row.card.id.as_str().to_owned());
+    let cards: Vec<_> = rows.iter().map(views::card).collect();
+    Ok(HttpResponse::Ok().json(json!({ "cards": cards, "next": next })))
 }
 
 /// `GET /v1/cards/{id}`: what to show; 404 unknown, 410 ended.
@@ -59,24 +56,21 @@ pub(super) async fn show(
     request: HttpRequest,
     id: web::Path<String>,
     api: web::Data<Api>,
-) -> HttpResponse {
-    let respond = async {
-        api.admit(&request, &[App, Ops]).await?;
-        let id = card_id(&id)?;
-        let row = api.read(move |tx| tx.card(&id)).await?;
-        let row = row.ok_or_else(|| {
-            Problem::new(
-                StatusCode::NOT_FOUND,
-                "unknown-card",
-                "no card of this id is known",
-            )
-        })?;
-        if row.card.terminal.is_some() {
-            return Err(ended());
-        }
-        Ok(HttpResponse::Ok().json(views::card(&row)))
-    };
-    answer(respond.await)
+) -> Result<HttpResponse, Problem> {
+    api.admit(&request, &[App, Ops]).await?;
+    let id = card_id(&id)?;
+    let row = api.read(move |tx| tx.card(&id)).await?;
+    let row = row.ok_or_else(|| {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            "unknown-card",
+            "no card of this id is known",
+        )
+    })?;
+    if row.card.terminal.is_some() {
+        return Err(ended());
+    }
+    Ok(HttpResponse::Ok().json(views::card(&row)))
 }
 
 /// `PUT /v1/cards/{id}`: registers a card; 201 new, 200 known, 410 ended.
@@ -85,29 +79,24 @@ pub(super) async fn register(
     id: web::Path<String>,
     payload: web::Payload,
     api: web::Data<Api>,
-) -> HttpResponse {
-    let respond = async {
-        api.admit(&request, &[App]).await?;
-        let id = card_id(&id)?;
-        let bytes = receiver::read_body(payload, MAX_BODY, BODY_DEADLINE).await?;
-        let registration =
-            body::registration(id.clone(), &bytes, &api.programs, api.clock.now())
-                .map_err(|f| Problem::new(StatusCode::BAD_REQUEST, "wrong-registration", f))?;
-        let (store, policy) = (api.store.clone(), api.policy.clone());
-        let registered =
-            blocking(move || processor::register(&store, &policy, registration)).await?;
-        if let Some(wake) = &api.wake {
-            wake.hint();
-        }
-        let status = match registered {
-            Registered::Created => StatusCode::CREATED,
-            Registered::Updated => StatusCode::OK,
-            Registered::Ended => return Err(ended()),
-        };
-        let row = api.read(move |tx| tx.card(&id)).await?;
-        Ok(HttpResponse::build(status).json(row.as_ref().map(views::card)))
+) -> Result<HttpResponse, Problem> {
+    api.admit(&request, &[App]).await?;
+    let id = card_id(&id)?;
+    let bytes = receiver::read_body(payload, MAX_BODY, BODY_DEADLINE).await?;
+    let registration = body::registration(id.clone(), &bytes, &api.programs, api.clock.now())
+        .map_err(|f| Problem::new(StatusCode::BAD_REQUEST, "wrong-registration", f))?;
+    let (store, policy) = (api.store.clone(), api.policy.clone());
+    let registered = blocking(move || processor::register(&store, &policy, registration)).await?;
+    if let Some(wake) = &api.wake {
+        wake.hint();
+    }
+    let status = match registered {
+        Registered::Created => StatusCode::CREATED,
+        Registered::Updated => StatusCode::OK,
+        Registered::Ended => return Err(ended()),
     };
-    answer(respond.await)
+    let row = api.read(move |tx| tx.card(&id)).await?;
+    Ok(HttpResponse::build(status).json(row.as_ref().map(views::card)))
 }
 
 fn card_id(text: &str) -> Result<CardId, Problem> {
@@ -116,18 +105,12 @@ fn card_id(text: &str) -> Result<CardId, Problem> {
 }
 
 /// PostgreSQL cannot hold U+0000, and no id or reference has any control character.
-pub(super) fn no_control(text: &Option<String>) -> Result<(), Problem> {
-    match text
-        .as_ref()
-        .is_some_and(|text| text.chars().any(char::is_control))
-    {
-        true => Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "wrong-query",
-            "a query parameter holds a control character",
-        )),
-        false => Ok(()),
+pub(super) fn no_control(text: Option<&str>) -> Result<(), Problem> {
+    if text.is_some_and(|text| text.chars().any(char::is_control)) {
+        let detail = "a query parameter holds a control character";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "wrong-query", detail));
     }
+    Ok(())
 }
 
 pub(super) fn limit(asked: Option<i64>) -> Result<i64, Problem> {

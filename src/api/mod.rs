@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpResponse, ResponseError, web};
 
 use crate::domain::Policy;
 use crate::processor::{Trouble, Wake};
@@ -97,12 +97,12 @@ fn storage_down() -> Problem {
 fn wrong_query() -> actix_web::Error {
     let detail = "a query parameter is not of the right form";
     let problem = Problem::new(StatusCode::BAD_REQUEST, "wrong-query", detail);
-    InternalError::from_response("wrong query", problem.response()).into()
+    InternalError::from_response("wrong query", problem.error_response()).into()
 }
 
 async fn not_allowed() -> HttpResponse {
     let detail = "the route does not have this method";
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no-such-method", detail).response()
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no-such-method", detail).error_response()
 }
 
 async fn not_found() -> HttpResponse {
@@ -111,10 +111,5 @@ async fn not_found() -> HttpResponse {
         "no-such-route",
         "nothing is served here",
     )
-    .response()
-}
-
-/// The answer, or the refusal.
-fn answer(result: Result<HttpResponse, Problem>) -> HttpResponse {
-    result.unwrap_or_else(|problem| problem.response())
+    .error_response()
 }

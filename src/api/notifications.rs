@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::access::AccessRole::Ops;
-use super::{Api, answer, cards, views};
+use super::{Api, cards, views};
 use crate::receiver::problem::Problem;
 use crate::store::NotificationFilter;
 
@@ -23,26 +23,23 @@ pub(super) async fn list(
     request: HttpRequest,
     query: web::Query<ListQuery>,
     api: web::Data<Api>,
-) -> HttpResponse {
-    let respond = async {
-        api.admit(&request, &[Ops]).await?;
-        let query = query.into_inner();
-        let limit = cards::limit(query.limit)?;
-        for text in [&query.card, &query.verdict, &query.after] {
-            cards::no_control(text)?;
-        }
-        let filter = NotificationFilter {
-            card_id: query.card,
-            verdict: query.verdict,
-            after: query.after,
-            limit,
-        };
-        let rows = api.read(move |tx| tx.list_notifications(&filter)).await?;
-        let next = views::next(&rows, limit, |row| row.id.clone());
-        let notifications: Vec<_> = rows.iter().map(views::notification).collect();
-        Ok(HttpResponse::Ok().json(json!({ "notifications": notifications, "next": next })))
+) -> Result<HttpResponse, Problem> {
+    api.admit(&request, &[Ops]).await?;
+    let query = query.into_inner();
+    let limit = cards::limit(query.limit)?;
+    for text in [&query.card, &query.verdict, &query.after] {
+        cards::no_control(text.as_deref())?;
+    }
+    let filter = NotificationFilter {
+        card_id: query.card,
+        verdict: query.verdict,
+        after: query.after,
+        limit,
     };
-    answer(respond.await)
+    let rows = api.read(move |tx| tx.list_notifications(&filter)).await?;
+    let next = views::next(&rows, limit, |row| row.id.clone());
+    let notifications: Vec<_> = rows.iter().map(views::notification).collect();
+    Ok(HttpResponse::Ok().json(json!({ "notifications": notifications, "next": next })))
 }
 
 /// `GET /v1/notifications/{id}`.
@@ -50,18 +47,14 @@ pub(super) async fn show(
     request: HttpRequest,
     id: web::Path<String>,
     api: web::Data<Api>,
-) -> HttpResponse {
-    let respond = async {
-        api.admit(&request, &[Ops]).await?;
-        let id = Some(id.into_inner());
-        cards::no_control(&id)?;
-        let id = id.unwrap_or_default();
-        let row = api.read(move |tx| tx.notification(&id)).await?;
-        let row = row.ok_or_else(|| {
-            let detail = "no notification of this id is known";
-            Problem::new(StatusCode::NOT_FOUND, "unknown-notification", detail)
-        })?;
-        Ok(HttpResponse::Ok().json(views::notification(&row)))
-    };
-    answer(respond.await)
+) -> Result<HttpResponse, Problem> {
+    api.admit(&request, &[Ops]).await?;
+    let id = id.into_inner();
+    cards::no_control(Some(&id))?;
+    let row = api.read(move |tx| tx.notification(&id)).await?;
+    let row = row.ok_or_else(|| {
+        let detail = "no notification of this id is known";
+        Problem::new(StatusCode::NOT_FOUND, "unknown-notification", detail)
+    })?;
+    Ok(HttpResponse::Ok().json(views::notification(&row)))
 }

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::tables::{limit_range, plain, print_json, print_table};
+use super::tables::{PageArgs, plain, print_json, print_table};
 use super::{Common, tables};
 use crate::api::{body, views};
 use crate::domain::{CardId, Reason, may_charge, reasons};
@@ -24,15 +24,8 @@ pub enum CardsCommand {
         /// Only the cards of this consumer
         #[arg(long, value_name = "REFERENCE", allow_hyphen_values = true)]
         consumer: Option<String>,
-        /// Begin after this card
-        #[arg(long, value_name = "ID", allow_hyphen_values = true)]
-        after: Option<String>,
-        /// This many at most
-        #[arg(long, default_value_t = 100, value_parser = limit_range())]
-        limit: i64,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        page: PageArgs,
     },
     /// Shows one card: what the consumer sees, whether it may be charged and why not, its calls
     Show {
@@ -51,19 +44,14 @@ pub enum CardsCommand {
 
 pub fn run(common: &Common, command: CardsCommand) -> Result<(), Failure> {
     match command {
-        CardsCommand::List {
-            consumer,
-            after,
-            limit,
-            json,
-        } => {
+        CardsCommand::List { consumer, page } => {
             let filter = CardFilter {
                 consumer_reference: consumer,
                 with_ended: true,
-                after,
-                limit,
+                after: page.after,
+                limit: page.limit,
             };
-            list(common, &filter, json)
+            list(common, &filter, page.json)
         }
         CardsCommand::Show { id, json } => show(common, &id, json),
         CardsCommand::Import { file } => import(common, &file),

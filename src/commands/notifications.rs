@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Common;
 use super::failure::Failure;
-use super::tables::{limit_range, plain, print_json, print_table};
+use super::tables::{PageArgs, plain, print_json, print_table};
 use crate::api::views;
 use crate::store::{JobView, NotificationFilter, NotificationView};
 use crate::telemetry::timestamp;
@@ -20,15 +20,8 @@ pub enum NotificationsCommand {
         /// Only those with this verdict: applied, no_change, duplicate, stale, parked, quarantined
         #[arg(long)]
         verdict: Option<String>,
-        /// Begin after this one
-        #[arg(long, value_name = "ID", allow_hyphen_values = true)]
-        after: Option<String>,
-        /// This many at most
-        #[arg(long, default_value_t = 100, value_parser = limit_range())]
-        limit: i64,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        page: PageArgs,
     },
     /// Shows one notification: its verdict, and what it changed
     Show {
@@ -51,17 +44,15 @@ pub fn run(common: &Common, command: NotificationsCommand) -> Result<(), Failure
         NotificationsCommand::List {
             card,
             verdict,
-            after,
-            limit,
-            json,
+            page,
         } => {
             let filter = NotificationFilter {
                 card_id: card,
                 verdict,
-                after,
-                limit,
+                after: page.after,
+                limit: page.limit,
             };
-            list(common, &filter, json)
+            list(common, &filter, page.json)
         }
         NotificationsCommand::Show { id, json } => show(common, &id, json),
         NotificationsCommand::Explain { id, json } => explain(common, &id, json),

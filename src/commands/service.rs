@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::rt::{self, System};
+use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpServer};
 use tokio::sync::oneshot;
 
@@ -22,6 +23,8 @@ use crate::telemetry::Clock;
 
 /// A request's head must have arrived in this time.
 const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+/// The API does its work beside the event loop.
+const API_WORKERS: usize = 2;
 /// How long a refused sender may go on sending before its connection is cut.
 const LINGER: Duration = Duration::from_millis(500);
 /// Accepted requests are answered in this time after a stop.
@@ -200,9 +203,11 @@ fn start_servers(
     let run = move || {
         System::new().block_on(async move {
             let servers = (|| {
-                let mut servers = vec![api_server(api, api_listener)?];
+                let api = move |config: &mut ServiceConfig| api.configure(config);
+                let mut servers = vec![server(api_listener, Some(API_WORKERS), api)?];
                 if let Some((receiver, listener)) = public {
-                    servers.push(public_server(receiver, listener)?);
+                    let receiver = move |config: &mut ServiceConfig| receiver.configure(config);
+                    servers.push(server(listener, None, receiver)?);
                 }
                 Ok::<_, io::Error>(servers)
             })();
@@ -235,27 +240,22 @@ fn start_servers(
     Ok((stop, servers))
 }
 
-fn public_server(receiver: Receiver, listener: TcpListener) -> io::Result<Server> {
-    let app = move || App::new().configure(|config| receiver.configure(config));
-    Ok(HttpServer::new(app)
+/// One listener with its routes. `workers` none means one for each core.
+fn server(
+    listener: TcpListener,
+    workers: Option<usize>,
+    routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+) -> io::Result<Server> {
+    let server = HttpServer::new(move || App::new().configure(routes.clone()))
         .client_request_timeout(HEAD_DEADLINE)
         .client_disconnect_timeout(LINGER)
         .shutdown_timeout(STOP_DEADLINE_SECONDS)
-        .disable_signals()
-        .listen(listener)?
-        .run())
-}
-
-fn api_server(api: Api, listener: TcpListener) -> io::Result<Server> {
-    let app = move || App::new().configure(|config| api.configure(config));
-    Ok(HttpServer::new(app)
-        .workers(2)
-        .client_request_timeout(HEAD_DEADLINE)
-        .client_disconnect_timeout(LINGER)
-        .shutdown_timeout(STOP_DEADLINE_SECONDS)
-        .disable_signals()
-        .listen(listener)?
-        .run())
+        .disable_signals();
+    let server = match workers {
+        Some(workers) => server.workers(workers),
+        None => server,
+    };
+    Ok(server.listen(listener)?.run())
 }
 
 async fn signalled() -> io::Result<()> {

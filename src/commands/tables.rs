@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use clap::Args;
 use comfy_table::{Cell, Table, presets};
 use serde_json::Value;
 
@@ -33,7 +34,16 @@ pub fn plain(value: &Value) -> String {
     }
 }
 
-/// How many rows a list may be asked for.
-pub fn limit_range() -> clap::builder::RangedI64ValueParser<i64> {
-    clap::value_parser!(i64).range(1..=100_000)
+/// Which part of a list, and in what form.
+#[derive(Args)]
+pub struct PageArgs {
+    /// Begin after this one
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    pub after: Option<String>,
+    /// This many at most
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+    pub limit: i64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }

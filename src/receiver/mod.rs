@@ -9,7 +9,7 @@ mod intake;
 pub mod problem;
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use uuid::Uuid;
 
 use crate::notification::Envelope;
@@ -64,7 +64,7 @@ async fn receive(
                 problem.status.as_u16(),
                 problem.code
             );
-            problem.response()
+            problem.error_response()
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Refusals as RFC 9457 problem documents.
 
-use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
 use serde_json::json;
 
 /// A refusal: what it is called, and what its reader can do. Quotes nothing of the request.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{} {code}: {detail}", .status.as_u16())]
 pub struct Problem {
     pub status: StatusCode,
     /// Stable name for programs.
@@ -38,9 +39,14 @@ impl Problem {
         self.closes = true;
         self
     }
+}
 
-    /// The answer.
-    pub fn response(&self) -> HttpResponse {
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);
         response.insert_header((header::CONTENT_TYPE, "application/problem+json"));
         if let Some(seconds) = self.retry_after {

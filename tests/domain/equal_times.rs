@@ -16,7 +16,11 @@ fn after_both(one: &Item, other: &Item) -> Processor {
         assert!(decision.flags.contains(&Flag::EqualTime), "{second:#?}");
         // Get Card settles status and token; a masked field is not worth a call.
         let settles = second.refresh.is_some() || first.status != second.status;
-        assert_eq!(jobs(&decision).contains(&"get_card"), settles, "{second:#?}");
+        assert_eq!(
+            jobs(&decision).contains(&"get_card"),
+            settles,
+            "{second:#?}"
+        );
         processor
     };
     let (forth, back) = (after(one, other), after(other, one));

@@ -3,9 +3,18 @@
 //! Every test of the flow or the store runs on SQLite and on PostgreSQL. `tests/run` starts the
 //! PostgreSQL they need.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail where it stands"
+)]
+
 mod support;
 
 mod cancelled;
+mod demo;
 mod duplicates;
 mod kills;
 mod refreshes;
