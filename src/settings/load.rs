@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::{DEFAULTS, Settings};
+use super::{DEFAULTS, Settings, mistakes};
 
 /// The file read when `--config` names none, if it is there.
 const DEFAULT_FILE: &str = "tokenkeep.toml";
@@ -40,8 +40,11 @@ impl Settings {
         let mut table = defaults()?;
         if let Some((path, text)) = file(overrides.config.as_deref())? {
             let place = path.display().to_string();
+            let defaults = table.clone();
             overlay(&mut table, parse(&place, &text)?);
-            check(&place, &table)?;
+            if let Err(error) = check(&place, &table) {
+                return Err(mistakes::in_file(&place, &text, &defaults).unwrap_or(error));
+            }
         }
         overlay_environment(&mut table, environment)?;
         for (name, value) in &overrides.values {
@@ -108,22 +111,16 @@ fn file(named: Option<&Path>) -> Result<Option<(PathBuf, String)>, SettingsError
 
 fn parse(place: &str, text: &str) -> Result<Table, SettingsError> {
     text.parse().map_err(|error: toml::de::Error| {
-        let line = error.span().map_or(1, |span| {
-            text.get(..span.start)
-                .unwrap_or_default()
-                .matches('\n')
-                .count()
-                + 1
-        });
+        let at = error.span().map_or(0, |span| span.start);
         SettingsError::Wrong {
-            place: format!("{place}:{line}"),
+            place: format!("{place}:{}", mistakes::line_and_column(text, at)),
             message: error.message().to_owned(),
         }
     })
 }
 
 /// Deserialises what has been laid together so far, so that a mistake is told with its layer.
-fn check(place: &str, table: &Table) -> Result<Settings, SettingsError> {
+pub(super) fn check(place: &str, table: &Table) -> Result<Settings, SettingsError> {
     table
         .clone()
         .try_into()
@@ -165,6 +162,15 @@ fn overlay_environment(
         }
         table
     };
+    for (setting, name, _) in &variables {
+        let known = mistakes::template(setting, table);
+        if get(&known, setting).is_none() {
+            return Err(SettingsError::Wrong {
+                place: name.clone(),
+                message: mistakes::unknown(setting, &known),
+            });
+        }
+    }
     let all = without(None);
     if let Err(error) = check("the environment", &all) {
         let mut names = variables.iter().map(|(_, name, _)| name);
@@ -190,14 +196,14 @@ fn setting_of(name: &str) -> Option<String> {
     (!is_test).then(|| setting.to_lowercase().replace("__", "."))
 }
 
-fn get<'a>(table: &'a Table, name: &str) -> Option<&'a Value> {
+pub(super) fn get<'a>(table: &'a Table, name: &str) -> Option<&'a Value> {
     match name.split_once('.') {
         None => table.get(name),
         Some((section, rest)) => get(table.get(section)?.as_table()?, rest),
     }
 }
 
-fn set(table: &mut Table, name: &str, value: Value) {
+pub(super) fn set(table: &mut Table, name: &str, value: Value) {
     match name.split_once('.') {
         None => {
             table.insert(name.to_owned(), value);
@@ -226,85 +232,4 @@ fn from_text(current: Option<&Value>, text: &str) -> Value {
         _ => None,
     };
     parsed.unwrap_or_else(|| text.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::settings::Role;
-
-    fn load(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-        let variables = variables
-            .iter()
-            .map(|(n, v)| (n.to_string(), v.to_string()));
-        Settings::load(&Overrides::default(), variables)
-    }
-
-    fn mistake(variables: &[(&str, &str)]) -> String {
-        load(variables)
-            .err()
-            .map(|error| error.to_string())
-            .unwrap_or_default()
-    }
-
-    #[test]
-    fn variables_reach_nested_settings_whatever_their_order() {
-        let settings = load(&[
-            ("TOKENKEEP_PROGRAMS__SHOP__SERVICE_ID", "2025"),
-            ("TOKENKEEP_PROGRAMS__SHOP__KIND", "mastercard-checkout"),
-            ("TOKENKEEP_RECEIVER__MAX_BODY", "2048"),
-            ("TOKENKEEP_KEYS", "2025"),
-            ("TOKENKEEP_ROLES", "receive, process"),
-        ])
-        .unwrap();
-        assert_eq!(settings.programs["shop"].service_id, "2025");
-        assert_eq!(settings.receiver.max_body, 2048);
-        assert_eq!(settings.keys.to_string_lossy(), "2025");
-        assert_eq!(settings.roles, [Role::Receive, Role::Process]);
-    }
-
-    #[test]
-    fn database_url_is_read_and_the_own_variable_wins() {
-        let only = load(&[("DATABASE_URL", "a.db")]).unwrap();
-        assert_eq!(only.database_url, "a.db");
-        let both = [("TOKENKEEP_DATABASE_URL", "b.db"), ("DATABASE_URL", "a.db")];
-        assert_eq!(load(&both).unwrap().database_url, "b.db");
-        let turned = [("DATABASE_URL", "a.db"), ("TOKENKEEP_DATABASE_URL", "b.db")];
-        assert_eq!(load(&turned).unwrap().database_url, "b.db");
-    }
-
-    #[test]
-    fn a_mistake_is_told_with_the_variable_that_makes_it() {
-        let told = mistake(&[
-            ("TOKENKEEP_LISTEN", "127.0.0.1:1"),
-            ("TOKENKEEP_RECEIVER__MAX_BODY", "much"),
-        ]);
-        assert!(told.starts_with("TOKENKEEP_RECEIVER__MAX_BODY: "), "{told}");
-        let told = mistake(&[("TOKENKEEP_RECIEVER__QUEUE", "5")]);
-        assert!(told.starts_with("TOKENKEEP_RECIEVER__QUEUE: "), "{told}");
-    }
-
-    #[test]
-    fn limits_that_make_no_sense_are_refused() {
-        for name in ["QUEUE", "MAX_ITEMS", "BODY_DEADLINE", "COMMIT_BATCH"] {
-            let told = mistake(&[(&format!("TOKENKEEP_RECEIVER__{name}"), "0")]);
-            assert!(told.contains(&name.to_lowercase()), "{name}: {told}");
-        }
-    }
-
-    #[test]
-    fn the_place_of_a_mistake_in_a_file_is_its_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("tokenkeep.toml");
-        std::fs::write(&path, "environment = \"development\"\n\nlisten = 5 5\n").unwrap();
-        let overrides = Overrides {
-            config: Some(path.clone()),
-            values: Vec::new(),
-        };
-        let told = Settings::load(&overrides, []).err().unwrap().to_string();
-        assert!(
-            told.starts_with(&format!("{}:3: ", path.display())),
-            "{told}"
-        );
-    }
 }

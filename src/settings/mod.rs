@@ -4,6 +4,9 @@
 //! the defaults at once. What a file, the environment and flags say is laid over it, in this order.
 
 mod load;
+mod mistakes;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

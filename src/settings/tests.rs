@@ -1,0 +1,113 @@
+//! How the layers of settings go over one another, and how mistakes in them are told.
+
+use super::{Overrides, Role, Settings, SettingsError};
+
+fn load(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let variables = variables
+        .iter()
+        .map(|(n, v)| (n.to_string(), v.to_string()));
+    Settings::load(&Overrides::default(), variables)
+}
+
+fn mistake(variables: &[(&str, &str)]) -> String {
+    load(variables)
+        .err()
+        .map(|error| error.to_string())
+        .unwrap_or_default()
+}
+
+#[test]
+fn variables_reach_nested_settings_whatever_their_order() {
+    let settings = load(&[
+        ("TOKENKEEP_PROGRAMS__SHOP__SERVICE_ID", "2025"),
+        ("TOKENKEEP_PROGRAMS__SHOP__KIND", "mastercard-checkout"),
+        ("TOKENKEEP_RECEIVER__MAX_BODY", "2048"),
+        ("TOKENKEEP_KEYS", "2025"),
+        ("TOKENKEEP_ROLES", "receive, process"),
+    ])
+    .unwrap();
+    assert_eq!(settings.programs["shop"].service_id, "2025");
+    assert_eq!(settings.receiver.max_body, 2048);
+    assert_eq!(settings.keys.to_string_lossy(), "2025");
+    assert_eq!(settings.roles, [Role::Receive, Role::Process]);
+}
+
+#[test]
+fn database_url_is_read_and_the_own_variable_wins() {
+    let only = load(&[("DATABASE_URL", "a.db")]).unwrap();
+    assert_eq!(only.database_url, "a.db");
+    let both = [("TOKENKEEP_DATABASE_URL", "b.db"), ("DATABASE_URL", "a.db")];
+    assert_eq!(load(&both).unwrap().database_url, "b.db");
+    let turned = [("DATABASE_URL", "a.db"), ("TOKENKEEP_DATABASE_URL", "b.db")];
+    assert_eq!(load(&turned).unwrap().database_url, "b.db");
+}
+
+#[test]
+fn a_mistake_is_told_with_the_variable_that_makes_it() {
+    let told = mistake(&[
+        ("TOKENKEEP_LISTEN", "127.0.0.1:1"),
+        ("TOKENKEEP_RECEIVER__MAX_BODY", "much"),
+    ]);
+    assert!(told.starts_with("TOKENKEEP_RECEIVER__MAX_BODY: "), "{told}");
+    let told = mistake(&[("TOKENKEEP_RECIEVER__QUEUE", "5")]);
+    assert!(told.starts_with("TOKENKEEP_RECIEVER__QUEUE: "), "{told}");
+}
+
+#[test]
+fn limits_that_make_no_sense_are_refused() {
+    for name in ["QUEUE", "MAX_ITEMS", "BODY_DEADLINE", "COMMIT_BATCH"] {
+        let told = mistake(&[(&format!("TOKENKEEP_RECEIVER__{name}"), "0")]);
+        assert!(told.contains(&name.to_lowercase()), "{name}: {told}");
+    }
+}
+
+#[test]
+fn the_place_of_a_mistake_in_a_file_is_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenkeep.toml");
+    std::fs::write(&path, "environment = \"development\"\n\nlisten = 5 5\n").unwrap();
+    let overrides = Overrides {
+        config: Some(path.clone()),
+        values: Vec::new(),
+    };
+    let told = Settings::load(&overrides, []).err().unwrap().to_string();
+    assert!(
+        told.starts_with(&format!("{}:3:", path.display())),
+        "{told}"
+    );
+}
+
+fn mistake_in_file(text: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenkeep.toml");
+    std::fs::write(&path, text).unwrap();
+    let overrides = Overrides {
+        config: Some(path.clone()),
+        values: Vec::new(),
+    };
+    let told = Settings::load(&overrides, []).err().unwrap().to_string();
+    let place = format!("{}:", path.display());
+    told.strip_prefix(&place).unwrap_or(&told).to_owned()
+}
+
+#[test]
+fn a_mistake_in_a_file_is_told_with_line_column_and_what_was_probably_meant() {
+    let unknown = mistake_in_file("listen = \"127.0.0.1:1\"\n[receiver]\n  max_boddy = 5\n");
+    assert_eq!(
+        unknown,
+        "3:3: there is no setting receiver.max_boddy; did you mean receiver.max_body?"
+    );
+    let kind = mistake_in_file("[receiver]\nmax_body = \"much\"\n");
+    assert!(kind.starts_with("2:12: receiver.max_body: "), "{kind}");
+    let variant = mistake_in_file("[policy]\n\nunknown_card = \"adoptt\"\n");
+    assert!(
+        variant.starts_with("3:16: policy.unknown_card: "),
+        "{variant}"
+    );
+    let program =
+        mistake_in_file("[programs.shop]\nkind = \"mastercard-checkout\"\nservise_id = \"x\"\n");
+    assert_eq!(
+        program,
+        "3:1: there is no setting programs.shop.servise_id; did you mean programs.shop.service_id?"
+    );
+}
