@@ -33,6 +33,7 @@ pub(super) async fn list(
     let filter = NotificationFilter {
         card_id: query.card,
         verdict: query.verdict,
+        since: None,
         after: query.after,
         limit,
     };

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::{Card, display, shown_masked_card};
-use crate::store::{CardRow, JobView, NotificationView};
+use crate::store::{CardRow, JobView, NotificationView, Replay};
 use crate::telemetry::timestamp;
 
 /// A card as it may be shown.
@@ -59,6 +59,18 @@ pub fn notification(row: &NotificationView) -> Value {
         "verdictReason": row.hold,
         "rule": row.rule,
         "flags": row.flags,
+        "changes": row.changes,
+    })
+}
+
+/// A replay of a notification.
+pub fn replay(row: &Replay) -> Value {
+    json!({
+        "at": timestamp(row.at),
+        "operator": row.operator,
+        "reason": row.reason,
+        "verdict": row.verdict,
+        "rule": row.rule,
         "changes": row.changes,
     })
 }

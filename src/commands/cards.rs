@@ -5,11 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::tables::{PageArgs, plain, print_json, print_table};
+use super::tables::{PageArgs, plain, print_json, print_table, progress_style};
 use super::{Common, tables};
 use crate::api::{body, views};
 use crate::domain::{CardId, Reason, may_charge, reasons};
@@ -210,7 +210,7 @@ fn import(common: &Common, file: &PathBuf) -> Result<(), Failure> {
         .zip(text.lines())
         .filter(|(_, line)| !line.trim().is_empty())
         .collect();
-    let bar = ProgressBar::new(lines.len() as u64).with_style(style());
+    let bar = ProgressBar::new(lines.len() as u64).with_style(progress_style("cards"));
     let (mut created, mut updated, mut refused) = (0_u64, 0_u64, Vec::new());
     for (number, line) in lines {
         let now = Clock::system().now();
@@ -243,9 +243,4 @@ fn import(common: &Common, file: &PathBuf) -> Result<(), Failure> {
     Err(Failure::unwell(
         "some lines were refused; the others are registered",
     ))
-}
-
-fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{bar:40} {pos}/{len} cards, {per_sec}, {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -9,6 +9,7 @@ mod encrypt;
 mod failure;
 mod keys;
 mod notifications;
+mod replay;
 mod serve;
 mod service;
 mod tables;
@@ -57,6 +58,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Plays the fixtures into a receiver on this machine and tells what each one changed and why
     Demo(demo::DemoArgs),
+    /// Sends fixture files, to a receiver or into the store; or shows what they would change
+    Replay(replay::ReplayArgs),
     /// Cards: what is known of them
     #[command(subcommand)]
     Cards(cards::CardsCommand),
@@ -80,6 +83,7 @@ pub fn run(cli: Cli) -> u8 {
     let result = match cli.command {
         Command::Serve(args) => serve::run(&common, args),
         Command::Demo(args) => demo::run(&common, args),
+        Command::Replay(args) => replay::run(&common, args),
         Command::Cards(command) => cards::run(&common, command),
         Command::Notifications(command) => notifications::run(&common, command),
         Command::Keys(command) => keys::run(&common, command),

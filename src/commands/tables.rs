@@ -4,13 +4,16 @@ use std::io::{self, Write};
 
 use clap::Args;
 use comfy_table::{Cell, Table, presets};
+use indicatif::ProgressStyle;
 use serde_json::Value;
 
-/// Prints rows under a head; empty cells for what is absent.
+/// Prints rows under a head, if there is one; empty cells for what is absent.
 pub fn print_table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> io::Result<()> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(head.iter().map(Cell::new));
+    if head.iter().any(|title| !title.is_empty()) {
+        table.set_header(head.iter().map(Cell::new));
+    }
     for row in rows {
         table.add_row(row);
     }
@@ -30,8 +33,15 @@ pub fn plain(value: &Value) -> String {
     match value {
         Value::Null => "none".to_owned(),
         Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     }
+}
+
+/// How progress through `things` is drawn, on standard error.
+pub fn progress_style(things: &str) -> ProgressStyle {
+    let template = format!("{{bar:40}} {{pos}}/{{len}} {things}, {{per_sec}}, {{eta}} left");
+    ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 /// Which part of a list, and in what form.

@@ -3,9 +3,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::opening::{Opened, OpenedItem, OpenedPayment, Part};
+use super::rows::{Origin, bare_row, is_effective, status_word};
 use crate::domain::{
-    Card, CardId, Decision, Hold, Input, Job, Notice, Payment, Policy, Rank, ReportedStatus, Rule,
-    TraceStep, Verdict, decide, without_full_numbers,
+    Card, CardId, Decision, Hold, Input, Job, Notice, Payment, Policy, Rank, Rule, TraceStep,
+    Verdict, decide, without_full_numbers,
 };
 use crate::jose::json::canonical;
 use crate::store::{DecidedBefore, DeliveryState, NotificationRow, StoreError, Tx};
@@ -30,6 +31,44 @@ pub fn apply(
     Ok(count)
 }
 
+/// Judges one recorded item anew, with the rank it always had. An item whose row says that it was
+/// held is recorded anew; the row of any other one stays as it is.
+pub fn judge_again(
+    tx: &mut Tx<'_>,
+    origin: Origin,
+    item: OpenedItem,
+    was_held: bool,
+    policy: &Policy,
+    now: i64,
+) -> Result<NotificationRow, StoreError> {
+    let identity = item.identity.clone();
+    let opened = Opened {
+        sequence: origin.sequence,
+        id: origin.delivery_id.clone(),
+        received_at: origin.received_at,
+        parts: vec![Part::Item(Box::new(item))],
+    };
+    let mut batch = Batch::load(tx, std::slice::from_ref(&opened), policy, now)?;
+    let before = batch.before.remove(&(origin.sequence, origin.index));
+    let earlier = before.map(|before| before.changes).unwrap_or_default();
+    if was_held {
+        // Its own record does not make it a duplicate.
+        identity.iter().for_each(|identity| {
+            batch.known.remove(identity);
+        });
+    }
+    let Some(Part::Item(item)) = opened.parts.into_iter().next() else {
+        return Err(StoreError::Damaged("an item cannot be judged anew"));
+    };
+    let earlier = if was_held { earlier } else { Vec::new() };
+    let row = batch.decide_item(origin, *item, earlier);
+    if was_held {
+        batch.again.push(row.clone());
+    }
+    batch.write(tx)?;
+    Ok(row)
+}
+
 struct Batch<'a> {
     policy: &'a Policy,
     now: i64,
@@ -43,14 +82,6 @@ struct Batch<'a> {
     jobs: Vec<(CardId, Job, String)>,
     done: Vec<i64>,
     held: Vec<i64>,
-}
-
-/// Where an item came from.
-struct Origin {
-    delivery_id: String,
-    sequence: i64,
-    index: i32,
-    received_at: i64,
 }
 
 impl<'a> Batch<'a> {
@@ -253,43 +284,5 @@ impl<'a> Batch<'a> {
             tx.wipe_bodies_with_ended_cards(&self.done)?;
         }
         Ok(())
-    }
-}
-
-/// Whether an item of this verdict stands for its identity: a repeat does not, nor does one that is
-/// judged anew later.
-fn is_effective(verdict: Verdict) -> bool {
-    verdict != Verdict::Duplicate && !verdict.hold().is_some_and(Hold::may_open_later)
-}
-
-fn status_word(status: &ReportedStatus) -> Option<String> {
-    match status {
-        ReportedStatus::Known(status) => Some(status.word().to_owned()),
-        ReportedStatus::Cancelled => Some("CANCELLED".to_owned()),
-        ReportedStatus::Unknown(word) => Some(word.clone()).filter(|word| !word.is_empty()),
-    }
-}
-
-fn bare_row(origin: Origin, verdict: Verdict, rule: Rule, now: i64) -> NotificationRow {
-    NotificationRow {
-        delivery_id: origin.delivery_id,
-        delivery_sequence: origin.sequence,
-        index: origin.index,
-        card_id: None,
-        card_order: 0,
-        received_at: origin.received_at,
-        event_time: None,
-        reason: None,
-        status: None,
-        identity: None,
-        identity_is_unique: false,
-        verdict,
-        rule: rule.0,
-        flags: Vec::new(),
-        changes: Vec::new(),
-        trace: Vec::new(),
-        content: None,
-        payment: None,
-        decided_at: now,
     }
 }

@@ -9,6 +9,8 @@ mod apply;
 mod keys;
 mod opening;
 mod registration;
+mod replay;
+mod rows;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +28,7 @@ pub use keys::KeyFolder;
 use opening::Opened;
 
 pub use registration::{Registered, register};
+pub use replay::{Replayed, rehearse_deliveries, replay_stored};
 
 /// The longest wait between two looks at the table.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

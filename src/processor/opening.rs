@@ -113,7 +113,8 @@ fn split(delivery: &Delivery, keyring: &Keyring) -> Result<Vec<Value>, Hold> {
     }
 }
 
-fn open_item(mut item: Item, keyring: &Keyring, keys: &StorageKeys) -> OpenedItem {
+/// Opens the payment data of an item, as far as the keys allow.
+pub fn open_item(mut item: Item, keyring: &Keyring, keys: &StorageKeys) -> OpenedItem {
     let part = std::mem::replace(&mut item.payment, PaymentPart::Absent);
     let clear = match part {
         PaymentPart::Absent => Ok(None),

@@ -1,6 +1,6 @@
 //! Deliveries: what was received and acknowledged, in the order of arrival.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -133,7 +133,8 @@ impl Tx<'_> {
         self.read_deliveries(&chosen)
     }
 
-    fn read_deliveries(&mut self, sequences: &[i64]) -> Result<Vec<Delivery>, StoreError> {
+    /// Deliveries with their bodies, in the order of their arrival, whatever their state.
+    pub fn read_deliveries(&mut self, sequences: &[i64]) -> Result<Vec<Delivery>, StoreError> {
         if sequences.is_empty() {
             return Ok(Vec::new());
         }
@@ -151,6 +152,15 @@ impl Tx<'_> {
             received_at: row.received_at,
         };
         Ok(rows.into_iter().map(open).collect())
+    }
+
+    /// The sequences of these deliveries.
+    pub fn sequences_of(&mut self, ids: &[String]) -> Result<HashMap<String, i64>, StoreError> {
+        let found: Vec<(String, i64)> = deliveries::table
+            .filter(deliveries::id.eq_any(ids))
+            .select((deliveries::id, deliveries::sequence))
+            .load(self.connection)?;
+        Ok(HashMap::from_iter(found))
     }
 
     /// The sequences of the waiting deliveries that arrived first.

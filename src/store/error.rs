@@ -21,6 +21,8 @@ pub enum StoreError {
     Refused(String),
     #[error("the database is not fit for use: {0}")]
     Unfit(String),
+    #[error("the work was only rehearsed")]
+    Rehearsed,
     #[error("a stored row is damaged: {0}")]
     Damaged(&'static str),
     #[error(transparent)]

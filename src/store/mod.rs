@@ -15,6 +15,7 @@ mod migrations;
 mod notifications;
 mod outbox;
 mod registrations;
+mod replays;
 mod schema;
 mod tx;
 mod url;
@@ -29,9 +30,12 @@ pub use api_keys::ApiKey;
 pub use cards::{CardFilter, CardRow};
 pub use deliveries::{Delivery, DeliveryState, NewDelivery, Waiting};
 pub use error::StoreError;
-pub use notifications::{DecidedBefore, NotificationFilter, NotificationRow, NotificationView};
+pub use notifications::{
+    DecidedBefore, KeptContent, NotificationFilter, NotificationRow, NotificationView,
+};
 pub use outbox::JobView;
 pub use registrations::RegistrationRow;
+pub use replays::Replay;
 pub use tx::Tx;
 pub use url::DatabaseUrl;
 
@@ -122,6 +126,23 @@ impl Store {
                 self.transaction(&mut connection, work)
             }
             None => self.transaction(&mut *self.pooled()?, work),
+        }
+    }
+
+    /// Runs a write transaction and undoes it: what it found out is true, what it wrote is not.
+    pub fn rehearse<T>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut outcome = None;
+        let undone = self.write(|tx| {
+            outcome = Some(work(tx)?);
+            Err::<(), _>(StoreError::Rehearsed)
+        });
+        match (undone, outcome) {
+            (Err(StoreError::Rehearsed), Some(outcome)) => Ok(outcome),
+            (Err(error), _) => Err(error),
+            (Ok(()), _) => Err(StoreError::Rehearsed),
         }
     }
 

@@ -11,6 +11,7 @@ use super::{StoreError, Tx};
 use crate::domain::{Change, Flag, Hold, TraceStep, Verdict};
 
 /// An item with the decision on it, to be recorded.
+#[derive(Clone)]
 pub struct NotificationRow {
     pub delivery_id: String,
     pub delivery_sequence: i64,
@@ -63,9 +64,18 @@ pub struct NotificationView {
 pub struct NotificationFilter {
     pub card_id: Option<String>,
     pub verdict: Option<String>,
+    /// Only items received at this time or later, milliseconds since 1970, UTC.
+    pub since: Option<i64>,
     /// Only items that arrived before this one.
     pub after: Option<String>,
     pub limit: i64,
+}
+
+/// What is kept of an item's content, as JSON.
+pub struct KeptContent {
+    pub element: Zeroizing<Vec<u8>>,
+    pub payment: Option<Zeroizing<Vec<u8>>>,
+    pub identity: Option<String>,
 }
 
 /// What is recorded of an item that was judged before.
@@ -217,6 +227,9 @@ impl Tx<'_> {
         if let Some(verdict) = &filter.verdict {
             query = query.filter(notifications::verdict.eq(verdict));
         }
+        if let Some(since) = filter.since {
+            query = query.filter(notifications::received_at.ge(since));
+        }
         if let Some(after) = &filter.after {
             let Some(last) = self.notification(after)? else {
                 return Ok(Vec::new());
@@ -239,6 +252,38 @@ impl Tx<'_> {
             .select(Stored::as_select())
             .load(self.connection)?;
         rows.into_iter().map(view).collect()
+    }
+
+    /// The items of these deliveries, in the order of their arrival.
+    pub fn items_of(&mut self, deliveries: &[i64]) -> Result<Vec<NotificationView>, StoreError> {
+        let rows: Vec<Stored> = notifications::table
+            .filter(notifications::delivery_sequence.eq_any(deliveries))
+            .order((notifications::delivery_sequence, notifications::item_index))
+            .select(Stored::as_select())
+            .load(self.connection)?;
+        rows.into_iter().map(view).collect()
+    }
+
+    /// What an item said, opened: the element without `paymentData`, and the payment data.
+    pub fn kept_content(&mut self, id: &str) -> Result<Option<KeptContent>, StoreError> {
+        let row: Option<(Option<Vec<u8>>, Option<Vec<u8>>, Option<String>)> = notifications::table
+            .filter(notifications::id.eq(id))
+            .select((
+                notifications::content,
+                notifications::payment,
+                notifications::identity,
+            ))
+            .first(self.connection)
+            .optional()?;
+        let Some((Some(content), payment, identity)) = row else {
+            return Ok(None);
+        };
+        let payment = payment.map(|sealed| self.open(&sealed, "notifications", "payment", id));
+        Ok(Some(KeptContent {
+            element: self.open(&content, "notifications", "content", id)?,
+            payment: payment.transpose()?,
+            identity,
+        }))
     }
 
     /// How many sealed numbers are kept in a card's items.

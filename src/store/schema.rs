@@ -53,6 +53,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    replays (id) {
+        id -> Text,
+        notification_id -> Text,
+        at -> BigInt,
+        operator -> Text,
+        reason -> Text,
+        verdict -> Text,
+        rule -> Text,
+        changes -> Text,
+    }
+}
+
+diesel::table! {
     cards (id) {
         id -> Text,
         program -> Nullable<Text>,

@@ -4,5 +4,6 @@ DROP TABLE cryptograms;
 DROP TABLE tokens;
 DROP TABLE cards;
 DROP TABLE registrations;
+DROP TABLE replays;
 DROP TABLE notifications;
 DROP TABLE deliveries;

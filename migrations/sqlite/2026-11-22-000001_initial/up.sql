@@ -41,6 +41,19 @@ CREATE INDEX notifications_by_arrival ON notifications (delivery_sequence, item_
 CREATE INDEX notifications_by_card ON notifications (card_id, delivery_sequence, item_index);
 CREATE INDEX notifications_by_verdict ON notifications (verdict, delivery_sequence, item_index);
 
+-- Replays of items by operators: who, why, when, and what came of it.
+CREATE TABLE replays (
+    id TEXT NOT NULL PRIMARY KEY,
+    notification_id TEXT NOT NULL REFERENCES notifications (id),
+    at BIGINT NOT NULL,
+    operator TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    rule TEXT NOT NULL,
+    changes TEXT NOT NULL
+);
+CREATE INDEX replays_by_notification ON replays (notification_id, at);
+
 -- What the merchant's app said of its cards.
 CREATE TABLE registrations (
     id TEXT NOT NULL PRIMARY KEY,

@@ -57,6 +57,10 @@ pub fn items(store: &Store, now: i64) -> Told {
 fn item(store: &Store, row: &NotificationView, now: i64) -> Told {
     let card = row.card_id.as_deref().unwrap_or("no card");
     say(&format!("    {card}: {}, rule {}", verdict(row), row.rule))?;
+    if !row.flags.is_empty() {
+        let flags = plain(&serde_json::json!(row.flags));
+        say(&format!("      flags: {flags}"))?;
+    }
     let is_masked = |change: &&Change| change.field.starts_with("maskedCard.");
     for change in row.changes.iter().filter(|change| !is_masked(change)) {
         let (from, to) = (shown(change, &change.from), shown(change, &change.to));

@@ -1,4 +1,6 @@
-//! `notifications`: list, show, explain.
+//! `notifications`: list, show, explain, replay.
+
+mod replay;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -7,7 +9,7 @@ use super::Common;
 use super::failure::Failure;
 use super::tables::{PageArgs, plain, print_json, print_table};
 use crate::api::views;
-use crate::store::{JobView, NotificationFilter, NotificationView};
+use crate::store::{JobView, NotificationFilter, NotificationView, Replay};
 use crate::telemetry::timestamp;
 
 #[derive(Subcommand)]
@@ -23,6 +25,11 @@ pub enum NotificationsCommand {
         #[command(flatten)]
         page: PageArgs,
     },
+    /// Judges recorded notifications anew, as they were received; says what came of each
+    ///
+    /// What was applied is found to be known and changes nothing. What was held gets the verdict it
+    /// deserves now. Who asked, why and when is kept.
+    Replay(replay::ReplayStored),
     /// Shows one notification: its verdict, and what it changed
     Show {
         id: String,
@@ -49,11 +56,13 @@ pub fn run(common: &Common, command: NotificationsCommand) -> Result<(), Failure
             let filter = NotificationFilter {
                 card_id: card,
                 verdict,
+                since: None,
                 after: page.after,
                 limit: page.limit,
             };
             list(common, &filter, page.json)
         }
+        NotificationsCommand::Replay(args) => replay::run(common, &args),
         NotificationsCommand::Show { id, json } => show(common, &id, json),
         NotificationsCommand::Explain { id, json } => explain(common, &id, json),
     }
@@ -103,8 +112,10 @@ fn show(common: &Common, id: &str, as_json: bool) -> Result<(), Failure> {
 
 fn explain(common: &Common, id: &str, as_json: bool) -> Result<(), Failure> {
     let (row, jobs) = find(common, id)?;
+    let replays = common.open()?.1.read(|tx| tx.replays_of(id))?;
     if as_json {
         let more = [
+            ("replays", replays.iter().map(views::replay).collect()),
             ("trace", json!(row.trace)),
             ("jobs", jobs.iter().map(views::job).collect()),
         ];
@@ -116,6 +127,21 @@ fn explain(common: &Common, id: &str, as_json: bool) -> Result<(), Failure> {
     let step = |step: &crate::domain::TraceStep| vec![step.register.clone(), step.step.clone()];
     print_table(&["REGISTER", "STEP"], row.trace.iter().map(step))?;
     print_changes(&row)?;
+    if !replays.is_empty() {
+        println!("\nReplays");
+        let cells = |replay: &Replay| {
+            vec![
+                timestamp(replay.at),
+                replay.operator.clone(),
+                replay.reason.clone(),
+                replay.verdict.clone(),
+            ]
+        };
+        print_table(
+            &["AT", "BY", "REASON", "VERDICT"],
+            replays.iter().map(cells),
+        )?;
+    }
     if jobs.is_empty() {
         println!("\nNo call followed from it.");
         return Ok(());
@@ -151,7 +177,6 @@ pub(super) fn verdict(row: &NotificationView) -> String {
 }
 
 fn print_head(row: &NotificationView) -> Result<(), Failure> {
-    let flags: Vec<String> = row.flags.iter().map(|flag| plain(&json!(flag))).collect();
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
     let lines = [
         ("notification", row.id.clone()),
@@ -162,7 +187,7 @@ fn print_head(row: &NotificationView) -> Result<(), Failure> {
         ("status", or_none(&row.status)),
         ("verdict", verdict(row)),
         ("rule", row.rule.clone()),
-        ("flags", flags.join(", ")),
+        ("flags", plain(&json!(row.flags))),
     ];
     let lines = lines
         .into_iter()

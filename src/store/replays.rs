@@ -1,0 +1,76 @@
+//! Replays of recorded items: who asked for one, why, when, and what came of it.
+
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use super::notifications::{from_json, to_json};
+use super::schema::replays;
+use super::{StoreError, Tx};
+use crate::domain::Change;
+
+/// A replay of one item.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    pub notification_id: String,
+    /// Milliseconds since 1970, UTC.
+    pub at: i64,
+    pub operator: String,
+    pub reason: String,
+    pub verdict: String,
+    pub rule: String,
+    pub changes: Vec<Change>,
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = replays)]
+struct Stored {
+    id: String,
+    notification_id: String,
+    at: i64,
+    operator: String,
+    reason: String,
+    verdict: String,
+    rule: String,
+    changes: String,
+}
+
+impl Tx<'_> {
+    /// Records a replay, in the transaction that carries it out.
+    pub fn record_replay(&mut self, replay: &Replay) -> Result<(), StoreError> {
+        let stored = Stored {
+            id: Uuid::now_v7().to_string(),
+            notification_id: replay.notification_id.clone(),
+            at: replay.at,
+            operator: replay.operator.clone(),
+            reason: replay.reason.clone(),
+            verdict: replay.verdict.clone(),
+            rule: replay.rule.clone(),
+            changes: to_json(&replay.changes)?,
+        };
+        diesel::insert_into(replays::table)
+            .values(&stored)
+            .execute(self.connection)?;
+        Ok(())
+    }
+
+    /// The replays of an item, the first one first.
+    pub fn replays_of(&mut self, notification_id: &str) -> Result<Vec<Replay>, StoreError> {
+        let rows: Vec<Stored> = replays::table
+            .filter(replays::notification_id.eq(notification_id))
+            .order((replays::at, replays::id))
+            .select(Stored::as_select())
+            .load(self.connection)?;
+        let read = |row: Stored| {
+            Ok(Replay {
+                notification_id: row.notification_id,
+                at: row.at,
+                operator: row.operator,
+                reason: row.reason,
+                verdict: row.verdict,
+                rule: row.rule,
+                changes: from_json(&row.changes)?,
+            })
+        };
+        rows.into_iter().map(read).collect()
+    }
+}
