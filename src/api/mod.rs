@@ -20,7 +20,7 @@ use crate::domain::Policy;
 use crate::processor::{Trouble, Wake};
 use crate::receiver::{self, problem::Problem};
 use crate::store::{Store, StoreError, Tx};
-use crate::telemetry::Clock;
+use crate::telemetry::{Clock, Metrics};
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -33,6 +33,7 @@ pub struct Api {
     /// The processor of this process, if it has one.
     pub wake: Option<Wake>,
     pub trouble: Trouble,
+    pub metrics: Metrics,
 }
 
 impl Api {
@@ -43,6 +44,7 @@ impl Api {
             .app_data(web::QueryConfig::default().error_handler(|_, _| wrong_query()))
             .route("/livez", web::get().to(receiver::alive))
             .route("/readyz", web::get().to(health::ready))
+            .route("/metrics", web::get().to(health::metrics))
             .service(resource("/v1/cards").route(web::get().to(cards::list)))
             .service(
                 resource("/v1/cards/{id}")

@@ -11,6 +11,7 @@ mod keys;
 mod notifications;
 mod replay;
 mod serve;
+mod servers;
 mod service;
 mod tables;
 
@@ -23,6 +24,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::jose::StorageKeys;
 use crate::settings::{Overrides, Settings};
 use crate::store::{DatabaseUrl, Store};
+use crate::telemetry::{LogFormat, init_logs};
 use failure::Failure;
 
 pub use service::{Service, StartError};
@@ -78,8 +80,10 @@ enum Command {
 
 /// Runs the command line; returns the exit code.
 pub fn run(cli: Cli) -> u8 {
-    crate::telemetry::init_logs();
     let common = cli.common;
+    if !matches!(cli.command, Command::Serve(_)) {
+        init_logs(LogFormat::Human);
+    }
     let result = match cli.command {
         Command::Serve(args) => serve::run(&common, args),
         Command::Demo(args) => demo::run(&common, args),

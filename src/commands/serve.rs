@@ -6,7 +6,7 @@ use toml::Value;
 use super::failure::Failure;
 use super::{Common, Service, StartError};
 use crate::settings::Role;
-use crate::telemetry::Clock;
+use crate::telemetry::{Clock, init_logs};
 
 #[derive(Args)]
 pub struct ServeArgs {
@@ -30,6 +30,7 @@ pub fn run(common: &Common, args: ServeArgs) -> Result<(), Failure> {
     );
     values.extend(args.roles.map(|roles| ("roles", role_names(&roles))));
     let settings = common.settings(values)?;
+    init_logs(settings.log.format);
     let service = Service::start(&settings, Clock::system()).map_err(|error| match error {
         StartError::Database(_) | StartError::Io(_) => Failure::unwell(error),
         _ => Failure::wrong(error),

@@ -3,32 +3,19 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use actix_web::dev::Server;
-use actix_web::rt::{self, System};
-use actix_web::web::ServiceConfig;
-use actix_web::{App, HttpServer};
+use actix_web::rt::System;
 use tokio::sync::oneshot;
 
+use super::servers;
 use crate::api::Api;
 use crate::jose::{KeyError, StorageKeys, exposed_files};
 use crate::processor::{KeyFolder, Processor, Running, Trouble};
 use crate::receiver::{Intake, Receiver};
 use crate::settings::{Environment, Role, Settings};
 use crate::store::{DatabaseUrl, Store, StoreError};
-use crate::telemetry::Clock;
-
-/// A request's head must have arrived in this time.
-const HEAD_DEADLINE: Duration = Duration::from_secs(5);
-/// The API does its work beside the event loop.
-const API_WORKERS: usize = 2;
-/// How long a refused sender may go on sending before its connection is cut.
-const LINGER: Duration = Duration::from_millis(500);
-/// Accepted requests are answered in this time after a stop.
-const STOP_DEADLINE_SECONDS: u64 = 8;
+use crate::telemetry::{Clock, Metrics};
 
 /// A running service.
 pub struct Service {
@@ -77,8 +64,18 @@ impl Service {
         let public = receives.then(|| listen(&settings.listen)).transpose()?;
         let api = listen(&settings.api_listen)?;
 
+        let metrics = Metrics::new();
         let processor = match settings.has_role(Role::Process) {
-            true => Some(start_processor(settings, &store, keys.payload, &clock)?),
+            true => {
+                let metrics = metrics.clone();
+                Some(start_processor(
+                    settings,
+                    &store,
+                    keys.payload,
+                    &clock,
+                    metrics,
+                )?)
+            }
             false => None,
         };
         let wake = processor.as_ref().map(Running::wake);
@@ -86,7 +83,8 @@ impl Service {
         let intake = match receives {
             true => {
                 let (queue, batch) = (receiver.queue, receiver.commit_batch);
-                Some(Intake::start(store.clone(), queue, batch, wake.clone())?)
+                let (wake, metrics) = (wake.clone(), metrics.clone());
+                Some(Intake::start(store.clone(), queue, batch, wake, metrics)?)
             }
             false => None,
         };
@@ -99,16 +97,18 @@ impl Service {
             trouble: processor
                 .as_ref()
                 .map_or_else(Trouble::default, Running::trouble),
+            metrics: metrics.clone(),
         };
         let receiver_state = intake.as_ref().map(|intake| Receiver {
             settings: receiver.clone(),
             intake: intake.handle(),
             clock,
+            metrics,
         });
         let public_address = public.as_ref().map(TcpListener::local_addr).transpose()?;
         let api_address = api.local_addr()?;
         let listeners = (receiver_state.zip(public), (api_state, api));
-        let (stop, servers) = start_servers(listeners)?;
+        let (stop, servers) = servers::start(listeners)?;
         Ok(Self {
             public: public_address,
             api: api_address,
@@ -132,7 +132,7 @@ impl Service {
         let stop = self.stop;
         let waiter = std::thread::Builder::new().name("signals".to_owned());
         waiter.spawn(move || {
-            if let Err(error) = System::new().block_on(signalled()) {
+            if let Err(error) = System::new().block_on(servers::signalled()) {
                 log::error!("signals cannot be received: {error}");
             }
             log::info!("stopping");
@@ -177,6 +177,7 @@ fn start_processor(
     store: &Store,
     keys: KeyFolder,
     clock: &Clock,
+    metrics: Metrics,
 ) -> io::Result<Running> {
     let processor = Processor {
         store: store.clone(),
@@ -184,92 +185,13 @@ fn start_processor(
         policy: settings.policy(),
         settings: settings.processor.clone(),
         clock: clock.clone(),
+        metrics,
     };
     processor.start()
 }
 
 fn listen(address: &str) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).map_err(|e| StartError::Listen(address.to_owned(), e.kind()))
-}
-
-type Listeners = (Option<(Receiver, TcpListener)>, (Api, TcpListener));
-
-/// Runs both listeners on a thread of their own until told to stop.
-fn start_servers(
-    (public, (api, api_listener)): Listeners,
-) -> io::Result<(oneshot::Sender<()>, JoinHandle<io::Result<()>>)> {
-    let (stop, stopped) = oneshot::channel::<()>();
-    let (report, started) = sync_channel(1);
-    let run = move || {
-        System::new().block_on(async move {
-            let servers = (|| {
-                let api = move |config: &mut ServiceConfig| api.configure(config);
-                let mut servers = vec![server(api_listener, Some(API_WORKERS), api)?];
-                if let Some((receiver, listener)) = public {
-                    let receiver = move |config: &mut ServiceConfig| receiver.configure(config);
-                    servers.push(server(listener, None, receiver)?);
-                }
-                Ok::<_, io::Error>(servers)
-            })();
-            let servers = match servers {
-                Ok(servers) => servers,
-                Err(error) => {
-                    let _ = report.send(Err(error));
-                    return Ok(());
-                }
-            };
-            let handles: Vec<_> = servers.iter().map(Server::handle).collect();
-            let running: Vec<_> = servers.into_iter().map(rt::spawn).collect();
-            let _ = report.send(Ok(()));
-            // Dropped without a word, the stopper means stop too.
-            let _ = stopped.await;
-            let stopping = handles.iter().map(|handle| rt::spawn(handle.stop(true)));
-            for stopping in Vec::from_iter(stopping) {
-                let _ = stopping.await;
-            }
-            for server in running {
-                server.await.map_err(io::Error::other)??;
-            }
-            Ok(())
-        })
-    };
-    let servers = std::thread::Builder::new()
-        .name("servers".to_owned())
-        .spawn(run)?;
-    started.recv().map_err(io::Error::other)??;
-    Ok((stop, servers))
-}
-
-/// One listener with its routes. `workers` none means one for each core.
-fn server(
-    listener: TcpListener,
-    workers: Option<usize>,
-    routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
-) -> io::Result<Server> {
-    let server = HttpServer::new(move || App::new().configure(routes.clone()))
-        .client_request_timeout(HEAD_DEADLINE)
-        .client_disconnect_timeout(LINGER)
-        .shutdown_timeout(STOP_DEADLINE_SECONDS)
-        .disable_signals();
-    let server = match workers {
-        Some(workers) => server.workers(workers),
-        None => server,
-    };
-    Ok(server.listen(listener)?.run())
-}
-
-async fn signalled() -> io::Result<()> {
-    use rt::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    std::future::poll_fn(|context| {
-        if terminate.poll_recv(context).is_ready() || interrupt.poll_recv(context).is_ready() {
-            return std::task::Poll::Ready(());
-        }
-        std::task::Poll::Pending
-    })
-    .await;
-    Ok(())
 }
 
 /// Waits for the servers, then lets the intake and the processor finish, in this order: nothing is

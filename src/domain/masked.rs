@@ -117,6 +117,10 @@ fn tidy(name: &str, text: String) -> Option<String> {
         "panLastFour" | "tokenLastFour" => Some(last_digits(&text, 4)),
         "panBin" | "tokenBinRange" => Some(text.chars().take(8).collect()),
         "panExpirationMonth" if text.len() == 1 => Some(format!("0{text}")),
+        // A truth value, which in one of Mastercard's samples has a comma in it.
+        "isCoBranded" if matches!(&*text, "true," | "false,") => {
+            Some(text.trim_end_matches(',').to_owned())
+        }
         // In a reference a long run of digits is no card number, unless it is all there is.
         name if REFERENCES.contains(&name) => {
             let only_digits = text.bytes().all(|b| b.is_ascii_digit());

@@ -8,6 +8,8 @@ use crate::domain::{
 };
 
 const TOKEN_REFRESH: &str = "TOKEN_REFRESH";
+/// The published spelling, then the one it is easily mistaken for. The first usable time counts.
+const EVENT_TIME_FIELDS: [&str; 2] = ["eventTimeStamp", "eventTimestamp"];
 /// Longer reason codes are cut: they are shown, never decided upon.
 const MAX_REASON: usize = 64;
 
@@ -56,12 +58,13 @@ impl Item {
             .and_then(|id| CardId::parse(id).ok())
             .ok_or(Unreadable(Hold::NO_CARD_ID))?;
         let reason = text(fields.get("reasonCode"));
-        let mut time = |name| fields.remove(name).filter(|time| !time.is_null());
-        let (time, other_time) = (time("eventTimeStamp"), time("eventTimestamp"));
+        let times = EVENT_TIME_FIELDS.map(|name| fields.remove(name));
         let payment = payment_part(&mut fields, reason.as_deref());
         Ok(Self {
             card_id,
-            event_time: event_time(time.or(other_time).as_ref(), received_at),
+            event_time: times
+                .iter()
+                .find_map(|time| event_time(time.as_ref(), received_at)),
             reason: reason.map(|reason| shown(&reason)),
             status: reported_status(&masked_card),
             masked: masked_fields(&masked_card),

@@ -11,24 +11,33 @@ use crate::domain::{
 use crate::jose::json::canonical;
 use crate::store::{DecidedBefore, DeliveryState, NotificationRow, StoreError, Tx};
 
-/// Decides a batch in the order of arrival and writes cards, tokens, verdicts and calls. Returns
-/// the number of deliveries.
+/// What a batch came to.
+#[derive(Default)]
+pub struct Applied {
+    pub deliveries: usize,
+    /// The verdict on each item, with its receipt (milliseconds since 1970, UTC).
+    pub items: Vec<(Verdict, i64)>,
+}
+
+/// Decides a batch in the order of arrival and writes cards, tokens, verdicts and calls.
 pub fn apply(
     tx: &mut Tx<'_>,
     opened: Vec<Opened>,
     policy: &Policy,
     now: i64,
-) -> Result<usize, StoreError> {
+) -> Result<Applied, StoreError> {
     if opened.is_empty() {
-        return Ok(0);
+        return Ok(Applied::default());
     }
-    let count = opened.len();
+    let deliveries = opened.len();
     let mut batch = Batch::load(tx, &opened, policy, now)?;
     for delivery in opened {
         batch.decide_delivery(delivery);
     }
+    let rows = batch.new.iter().chain(&batch.again);
+    let items = rows.map(|row| (row.verdict, row.received_at)).collect();
     batch.write(tx)?;
-    Ok(count)
+    Ok(Applied { deliveries, items })
 }
 
 /// Judges one recorded item anew, with the rank it always had. An item whose row says that it was
@@ -201,6 +210,8 @@ impl<'a> Batch<'a> {
         };
         let card = self.cards.remove(&item.card_id).flatten();
         let decision = decide(card, Input::Notice(notice), self.policy);
+        log::debug!(delivery:% = origin.delivery_id, index = origin.index,
+            verdict = decision.verdict.name(), rule = decision.rule.0; "item decided");
         let identity_is_unique = is_timed && is_effective(decision.verdict);
         if let Some(identity) = identity.as_ref().filter(|_| identity_is_unique) {
             self.known.insert(identity.clone());

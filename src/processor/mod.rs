@@ -6,6 +6,7 @@
 //! waits for a key or a registration is simply put back among the waiting ones when that comes.
 
 mod apply;
+mod isolation;
 mod keys;
 mod opening;
 mod registration;
@@ -20,10 +21,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::domain::{Hold, Policy};
+use crate::jose::Keyring;
 use crate::settings::ProcessorSettings;
 use crate::store::{Delivery, Store, StoreError, Tx, Waiting};
-use crate::telemetry::Clock;
+use crate::telemetry::{Clock, Metrics};
 
+use apply::Applied;
 pub use keys::KeyFolder;
 use opening::Opened;
 
@@ -32,9 +35,6 @@ pub use replay::{Replayed, rehearse_deliveries, replay_stored};
 
 /// The longest wait between two looks at the table.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A delivery that fails alone this often is set aside, so that it does not stop the others.
-const ATTEMPTS_ALONE: u32 = 3;
-const PAUSE_ALONE: Duration = Duration::from_millis(200);
 /// What was set aside is tried again: the reason may be gone.
 const RETRY_FAILED_EVERY: Duration = Duration::from_secs(300);
 /// Items of one batch at most.
@@ -47,6 +47,7 @@ pub struct Processor {
     pub policy: Policy,
     pub settings: ProcessorSettings,
     pub clock: Clock,
+    pub metrics: Metrics,
 }
 
 /// A processor at work on a thread of its own.
@@ -188,79 +189,69 @@ impl Processor {
         let first = Waiting::First(i64::from(self.settings.batch));
         let keyring = self.keys.keyring();
         self.attempt(first, |deliveries| {
-            let threads = self.settings.threads();
-            opening::open_all(deliveries, &keyring, self.store.keys(), threads)
+            self.open(deliveries, &keyring, self.settings.threads())
         })
     }
 
-    /// One attempt in one transaction. A panic counts as a failure of the batch.
+    fn open(&self, deliveries: Vec<Delivery>, keyring: &Keyring, threads: usize) -> Vec<Opened> {
+        // Only this thread works with this keyring.
+        let before = keyring.private_operations();
+        let opened = opening::open_all(deliveries, keyring, self.store.keys(), threads);
+        let operations = keyring.private_operations().saturating_sub(before);
+        self.metrics.private_operations(operations);
+        opened
+    }
+
+    /// One attempt in one transaction; returns how many deliveries were decided.
     fn attempt(
         &self,
         which: Waiting,
         open: impl FnOnce(Vec<Delivery>) -> Vec<Opened>,
     ) -> Result<usize, StoreError> {
-        let decide =
+        // A panic counts as a failure of the batch.
+        let applied = catch_unwind(AssertUnwindSafe(|| self.decide(which, open)))
+            .unwrap_or(Err(StoreError::Damaged("processing panicked")))?;
+        if applied.deliveries > 0 {
+            self.measure(&applied);
+        }
+        Ok(applied.deliveries)
+    }
+
+    fn decide(
+        &self,
+        which: Waiting,
+        open: impl FnOnce(Vec<Delivery>) -> Vec<Opened>,
+    ) -> Result<Applied, StoreError> {
+        let apply =
             |tx: &mut Tx<'_>, opened| apply::apply(tx, opened, &self.policy, self.clock.now());
-        let work = || {
-            if self.store.is_shared() {
-                // Claimed by row locks, so opening happens inside the transaction.
-                return self.store.write(|tx| {
-                    let opened = bounded(open(tx.waiting_deliveries(which)?));
-                    decide(tx, opened)
-                });
-            }
-            // SQLite's one write lock is not held while keys are at work.
-            let mut opened = bounded(open(self.store.read(|tx| tx.waiting_deliveries(which))?));
-            if opened.is_empty() {
-                return Ok(0);
-            }
-            self.store.write(|tx| {
-                let sequences: Vec<i64> = opened.iter().map(|o| o.sequence).collect();
-                let waiting = tx.still_waiting(&sequences)?;
-                opened.retain(|o| waiting.contains(&o.sequence));
-                decide(tx, opened)
-            })
-        };
-        catch_unwind(AssertUnwindSafe(work))
-            .unwrap_or(Err(StoreError::Damaged("processing panicked")))
-    }
-
-    /// After a batch failed for a reason that does not pass by itself: tries its deliveries one by
-    /// one, so that one of them does not stop the others. Returns how many were moved on.
-    fn isolate_after(&self, error: StoreError) -> Result<usize, StoreError> {
-        if error.is_passing() {
-            return Err(error);
+        if self.store.is_shared() {
+            // Claimed by row locks, so opening happens inside the transaction.
+            return self.store.write(|tx| {
+                let opened = bounded(open(tx.waiting_deliveries(which)?));
+                apply(tx, opened)
+            });
         }
-        log::error!("a batch failed, its deliveries are tried one by one: {error}");
-        let batch = i64::from(self.settings.batch);
-        let mut moved = 0;
-        for sequence in self.store.read(|tx| tx.waiting_sequences(batch))? {
-            match self.try_alone(sequence) {
-                Ok(decided) => moved += decided,
-                Err(error) if error.is_passing() => return Err(error),
-                Err(error) => log::error!("delivery {sequence} cannot be set aside: {error}"),
-            }
+        // SQLite's one write lock is not held while keys are at work.
+        let mut opened = bounded(open(self.store.read(|tx| tx.waiting_deliveries(which))?));
+        if opened.is_empty() {
+            return Ok(Applied::default());
         }
-        if moved == 0 { Err(error) } else { Ok(moved) }
-    }
-
-    /// Decides one delivery, or quarantines it after some failures of its own.
-    fn try_alone(&self, sequence: i64) -> Result<usize, StoreError> {
-        let alone = Waiting::This(sequence);
-        let keyring = self.keys.keyring();
-        for attempt in 1..=ATTEMPTS_ALONE {
-            let open = |deliveries| opening::open_all(deliveries, &keyring, self.store.keys(), 1);
-            match self.attempt(alone, open) {
-                Ok(decided) => return Ok(decided),
-                Err(error) if error.is_passing() => return Err(error),
-                Err(error) => log::error!("delivery {sequence} failed, attempt {attempt}: {error}"),
-            }
-            std::thread::sleep(PAUSE_ALONE);
-        }
-        log::error!("delivery {sequence} is quarantined: it cannot be processed");
-        self.attempt(alone, |deliveries| {
-            deliveries.into_iter().map(opening::set_aside).collect()
+        self.store.write(|tx| {
+            let sequences: Vec<i64> = opened.iter().map(|o| o.sequence).collect();
+            let waiting = tx.still_waiting(&sequences)?;
+            opened.retain(|o| waiting.contains(&o.sequence));
+            apply(tx, opened)
         })
+    }
+
+    fn measure(&self, applied: &Applied) {
+        let now = self.clock.now();
+        self.metrics.batch(applied.deliveries);
+        for (verdict, received_at) in &applied.items {
+            let seconds = now.saturating_sub(*received_at) as f64 / 1000.0;
+            let hold = verdict.hold().map(|hold| hold.0);
+            self.metrics.decided(verdict.name(), hold, seconds);
+        }
     }
 }
 

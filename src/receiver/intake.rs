@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::processor::Wake;
 use crate::store::{NewDelivery, Store, StoreError};
+use crate::telemetry::Metrics;
 
 /// Bodies that share one commit: more would make all of them wait too long.
 const COMMIT_BYTES: usize = 4 << 20;
@@ -59,11 +60,12 @@ impl Intake {
         queue: usize,
         batch: usize,
         wake: Option<Wake>,
+        metrics: Metrics,
     ) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(queue);
         let thread = std::thread::Builder::new()
             .name("intake".to_owned())
-            .spawn(move || run(&store, &receiver, batch, wake.as_ref()))?;
+            .spawn(move || run(&store, &receiver, batch, wake.as_ref(), &metrics))?;
         Ok(Self {
             handle: IntakeHandle(sender),
             thread,
@@ -104,7 +106,13 @@ impl IntakeHandle {
     }
 }
 
-fn run(store: &Store, queue: &Receiver<Option<Waiting>>, limit: usize, wake: Option<&Wake>) {
+fn run(
+    store: &Store,
+    queue: &Receiver<Option<Waiting>>,
+    limit: usize,
+    wake: Option<&Wake>,
+    metrics: &Metrics,
+) {
     let mut batch = Batch::default();
     while batch.fill(queue, limit) {
         // A panic must not end the thread: everything after it would be refused.
@@ -115,6 +123,7 @@ fn run(store: &Store, queue: &Receiver<Option<Waiting>>, limit: usize, wake: Opt
                 log::error!("{} deliveries are not stored: {error}", batch.answers.len());
                 Refused::StorageDown
             });
+        metrics.committed(batch.deliveries.len());
         batch.deliveries.clear();
         for answer in batch.answers.drain(..) {
             // A sender that has gone away comes again: the repeat is recognised.

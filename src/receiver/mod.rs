@@ -8,6 +8,8 @@ mod body;
 mod intake;
 pub mod problem;
 
+use std::time::Instant;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use uuid::Uuid;
@@ -15,7 +17,7 @@ use uuid::Uuid;
 use crate::notification::Envelope;
 use crate::settings::ReceiverSettings;
 use crate::store::NewDelivery;
-use crate::telemetry::Clock;
+use crate::telemetry::{Clock, Metrics};
 
 use problem::Problem;
 
@@ -28,6 +30,7 @@ pub struct Receiver {
     pub settings: ReceiverSettings,
     pub intake: IntakeHandle,
     pub clock: Clock,
+    pub metrics: Metrics,
 }
 
 impl Receiver {
@@ -53,17 +56,19 @@ async fn receive(
     receiver: web::Data<Receiver>,
 ) -> HttpResponse {
     let id = Uuid::now_v7().to_string();
+    let begun = Instant::now();
     match keep(&id, &request, payload, &receiver).await {
         Ok(status) => {
-            log::debug!("delivery {id} is kept");
+            receiver.metrics.acknowledged(begun.elapsed().as_secs_f64());
+            log::debug!(delivery:% = id; "delivery kept");
             HttpResponse::new(status)
         }
         Err(problem) => {
-            log::warn!(
-                "delivery {id} is refused: {} {}",
-                problem.status.as_u16(),
-                problem.code
-            );
+            receiver
+                .metrics
+                .refused(problem.code, begun.elapsed().as_secs_f64());
+            let status = problem.status.as_u16();
+            log::warn!(delivery:% = id, status, code = problem.code; "delivery refused: {status} {}", problem.code);
             problem.error_response()
         }
     }

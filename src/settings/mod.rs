@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::domain::{CryptogramPolicy, MismatchPolicy, Policy, ProgramMatch, UnknownCardPolicy};
+use crate::telemetry::LogFormat;
 
 pub use load::{Overrides, SettingsError};
 
@@ -32,6 +33,7 @@ pub struct Settings {
     pub database_url: String,
     pub keys: PathBuf,
     pub roles: Vec<Role>,
+    pub log: LogSettings,
     pub receiver: ReceiverSettings,
     pub processor: ProcessorSettings,
     pub policy: PolicySettings,
@@ -53,6 +55,12 @@ pub enum Environment {
 pub enum Role {
     Receive,
     Process,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    pub format: LogFormat,
 }
 
 #[derive(Debug, Clone, Deserialize)]

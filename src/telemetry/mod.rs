@@ -1,7 +1,9 @@
-//! What operators learn from a running process, and the clock it goes by.
+//! What operators learn from a running process: logs and metrics; and the clock it goes by.
 
 mod clock;
 mod logs;
+mod metrics;
 
 pub use clock::{Clock, timestamp};
-pub use logs::init_logs;
+pub use logs::{LogFormat, init_logs};
+pub use metrics::Metrics;

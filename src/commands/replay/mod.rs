@@ -17,7 +17,7 @@ use crate::jose::{Keyring, OpenPolicy};
 use crate::processor::{KeyFolder, Processor, Replayed, rehearse_deliveries};
 use crate::settings::Settings;
 use crate::store::{NewDelivery, Store};
-use crate::telemetry::Clock;
+use crate::telemetry::{Clock, Metrics};
 
 use bodies::Body;
 pub(super) use outcome::{Summary, print_differences};
@@ -117,6 +117,7 @@ fn decide(
         policy: settings.policy(),
         settings: settings.processor.clone(),
         clock: clock.clone(),
+        metrics: Metrics::new(),
     };
     let bar = progress(bodies.len());
     let mut pace = Pace::new(rate);

@@ -1,0 +1,106 @@
+//! The two listeners of the service, run on a thread of their own.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::rt::{self, System};
+use actix_web::web::ServiceConfig;
+use actix_web::{App, HttpServer};
+use tokio::sync::oneshot;
+
+use crate::api::Api;
+use crate::receiver::Receiver;
+
+/// A request's head must have arrived in this time.
+const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+/// The API does its work beside the event loop.
+const API_WORKERS: usize = 2;
+/// How long a refused sender may go on sending before its connection is cut.
+const LINGER: Duration = Duration::from_millis(500);
+/// Accepted requests are answered in this time after a stop.
+const STOP_DEADLINE_SECONDS: u64 = 8;
+
+pub type Listeners = (Option<(Receiver, TcpListener)>, (Api, TcpListener));
+
+/// Runs both listeners on a thread of their own until told to stop.
+pub fn start(
+    (public, (api, api_listener)): Listeners,
+) -> io::Result<(oneshot::Sender<()>, JoinHandle<io::Result<()>>)> {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (report, started) = sync_channel(1);
+    let run = move || {
+        System::new().block_on(async move {
+            let servers = (|| {
+                let api = move |config: &mut ServiceConfig| api.configure(config);
+                let mut servers = vec![server(api_listener, Some(API_WORKERS), api)?];
+                if let Some((receiver, listener)) = public {
+                    let receiver = move |config: &mut ServiceConfig| receiver.configure(config);
+                    servers.push(server(listener, None, receiver)?);
+                }
+                Ok::<_, io::Error>(servers)
+            })();
+            let servers = match servers {
+                Ok(servers) => servers,
+                Err(error) => {
+                    let _ = report.send(Err(error));
+                    return Ok(());
+                }
+            };
+            let handles: Vec<_> = servers.iter().map(Server::handle).collect();
+            let running: Vec<_> = servers.into_iter().map(rt::spawn).collect();
+            let _ = report.send(Ok(()));
+            // Dropped without a word, the stopper means stop too.
+            let _ = stopped.await;
+            let stopping = handles.iter().map(|handle| rt::spawn(handle.stop(true)));
+            for stopping in Vec::from_iter(stopping) {
+                let _ = stopping.await;
+            }
+            for server in running {
+                server.await.map_err(io::Error::other)??;
+            }
+            Ok(())
+        })
+    };
+    let servers = std::thread::Builder::new()
+        .name("servers".to_owned())
+        .spawn(run)?;
+    started.recv().map_err(io::Error::other)??;
+    Ok((stop, servers))
+}
+
+/// One listener with its routes. `workers` none means one for each core.
+fn server(
+    listener: TcpListener,
+    workers: Option<usize>,
+    routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+) -> io::Result<Server> {
+    let server = HttpServer::new(move || App::new().configure(routes.clone()))
+        .client_request_timeout(HEAD_DEADLINE)
+        .client_disconnect_timeout(LINGER)
+        .shutdown_timeout(STOP_DEADLINE_SECONDS)
+        .disable_signals();
+    let server = match workers {
+        Some(workers) => server.workers(workers),
+        None => server,
+    };
+    Ok(server.listen(listener)?.run())
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub async fn signalled() -> io::Result<()> {
+    use rt::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    std::future::poll_fn(|context| {
+        if terminate.poll_recv(context).is_ready() || interrupt.poll_recv(context).is_ready() {
+            return std::task::Poll::Ready(());
+        }
+        std::task::Poll::Pending
+    })
+    .await;
+    Ok(())
+}
