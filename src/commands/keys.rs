@@ -9,7 +9,7 @@ use super::tables::{print_json, print_table};
 use crate::jose::{
     Keyring, OpenPolicy, PayloadKey, StorageKeys, exposed_files, generate_missing, public_key_pem,
 };
-use crate::settings::Environment;
+use crate::settings::{Environment, Settings};
 
 #[derive(Subcommand)]
 pub enum KeysCommand {
@@ -116,45 +116,60 @@ fn is_of(file: &std::path::Path, kid: &str) -> bool {
 
 fn check(common: &Common) -> Result<(), Failure> {
     let settings = common.settings(Vec::new())?;
-    let folder = settings.keys;
-    let mut wrong = Vec::new();
-    let mut remarks = Vec::new();
-    match Keyring::load(&folder, OpenPolicy::default()) {
-        Err(error) => wrong.push(error.to_string()),
+    let findings = findings(&settings);
+    for remark in &findings.remarks {
+        println!("not for production: {remark}");
+    }
+    if findings.wrong.is_empty() {
+        println!("The keys in {} can be used.", settings.keys.display());
+        return Ok(());
+    }
+    Err(Failure::unwell(findings.wrong.join("\ntokenkeep: ")))
+}
+
+/// What is wrong with the keys, and what is only wrong in production.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub wrong: Vec<String>,
+    pub remarks: Vec<String>,
+}
+
+/// Loads every key and looks at its file.
+pub(super) fn findings(settings: &Settings) -> Findings {
+    let folder = &settings.keys;
+    let mut found = Findings::default();
+    match Keyring::load(folder, OpenPolicy::default()) {
+        Err(error) => found.wrong.push(error.to_string()),
         Ok(keyring) => {
             if keyring.is_empty() {
-                wrong.push("there is no payload key: nothing encrypted can be opened".to_owned());
+                let none = "there is no payload key: nothing encrypted can be opened";
+                found.wrong.push(none.to_owned());
             }
             if keyring.keys().any(PayloadKey::is_demonstration) {
-                remarks.push("a payload key is a demonstration key: everybody knows it");
+                let known = "a payload key is a demonstration key: everybody knows it";
+                found.remarks.push(known.to_owned());
             }
         }
     }
-    match StorageKeys::load(&folder) {
-        Err(error) => wrong.push(error.to_string()),
+    match StorageKeys::load(folder) {
+        Err(error) => found.wrong.push(error.to_string()),
         Ok(keys) if keys.is_demonstration() => {
-            remarks.push("the storage key is the demonstration key: everybody knows it");
+            let known = "the storage key is the demonstration key: everybody knows it";
+            found.remarks.push(known.to_owned());
         }
         Ok(_) => {}
     }
-    let exposed = exposed_files(&folder).map_err(Failure::unwell)?;
-    let mut exposed: Vec<String> = (exposed.iter())
-        .map(|file| format!("{} may be read or written by others", file.display()))
-        .collect();
+    match exposed_files(folder) {
+        Err(error) => found.wrong.push(error.to_string()),
+        Ok(files) => found.remarks.extend(files.iter().map(|file| {
+            format!(
+                "{} may be read or written by others (chmod 0600)",
+                file.display()
+            )
+        })),
+    }
     if settings.environment == Environment::Production {
-        wrong.append(&mut exposed);
-        wrong.extend(remarks.drain(..).map(str::to_owned));
+        found.wrong.append(&mut found.remarks);
     }
-    for remark in remarks
-        .iter()
-        .copied()
-        .chain(exposed.iter().map(String::as_str))
-    {
-        println!("not for production: {remark}");
-    }
-    if wrong.is_empty() {
-        println!("The keys in {} can be used.", folder.display());
-        return Ok(());
-    }
-    Err(Failure::unwell(wrong.join("\ntokenkeep: ")))
+    found
 }

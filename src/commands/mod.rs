@@ -4,6 +4,7 @@
 
 mod api_keys;
 mod cards;
+mod check;
 mod demo;
 mod encrypt;
 mod failure;
@@ -74,6 +75,8 @@ enum Command {
     /// API keys of the merchant's systems and people
     #[command(subcommand)]
     ApiKeys(api_keys::ApiKeysCommand),
+    /// Loads settings, keys and database, and says what is wrong and where
+    Check,
     /// Makes a paymentData JWE (or a fully encrypted body) from plain JSON
     Encrypt(encrypt::EncryptArgs),
 }
@@ -92,6 +95,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Notifications(command) => notifications::run(&common, command),
         Command::Keys(command) => keys::run(&common, command),
         Command::ApiKeys(command) => api_keys::run(&common, command),
+        Command::Check => check::run(&common),
         Command::Encrypt(args) => encrypt::run(args),
     };
     match result {

@@ -29,7 +29,7 @@ pub struct Settings {
     pub environment: Environment,
     pub listen: String,
     pub api_listen: String,
-    /// May hold a password: no `Debug`.
+    /// May hold a password.
     pub database_url: String,
     pub keys: PathBuf,
     pub roles: Vec<Role>,
@@ -39,6 +39,34 @@ pub struct Settings {
     pub policy: PolicySettings,
     #[serde(default)]
     pub programs: BTreeMap<String, ProgramSettings>,
+}
+
+/// Shows everything but the database's password.
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Settings");
+        shown
+            .field("environment", &self.environment)
+            .field("listen", &self.listen)
+            .field("api_listen", &self.api_listen)
+            .field("database_url", &shown_address(&self.database_url))
+            .field("keys", &self.keys)
+            .field("roles", &self.roles)
+            .field("log", &self.log)
+            .field("receiver", &self.receiver)
+            .field("processor", &self.processor)
+            .field("policy", &self.policy)
+            .field("programs", &self.programs)
+            .finish()
+    }
+}
+
+/// A database address up to where a password could stand.
+fn shown_address(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, _)) if scheme != "sqlite" => format!("{scheme}://(withheld)"),
+        _ => url.to_owned(),
+    }
 }
 
 /// How strict the start is.

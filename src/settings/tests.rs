@@ -111,3 +111,23 @@ fn a_mistake_in_a_file_is_told_with_line_column_and_what_was_probably_meant() {
         "3:1: there is no setting programs.shop.servise_id; did you mean programs.shop.service_id?"
     );
 }
+
+#[test]
+fn debug_shows_every_setting_but_no_password() {
+    let url = (
+        "DATABASE_URL",
+        "postgres://keeper:hunter2@db.example/tokens",
+    );
+    let shown = format!("{:?}", load(&[url]).unwrap());
+    assert!(!shown.contains("hunter2"), "{shown}");
+    for name in [
+        "environment",
+        "receiver",
+        "max_body",
+        "processor",
+        "policy",
+        "programs",
+    ] {
+        assert!(shown.contains(name), "{name}");
+    }
+}

@@ -1,0 +1,33 @@
+//! `check`: loads settings, keys and database, and says what is wrong and where.
+
+use super::failure::Failure;
+use super::{Common, keys, open_store};
+
+pub fn run(common: &Common) -> Result<(), Failure> {
+    // Wrong settings end here, with their place: nothing else can be looked at without them.
+    let settings = common.settings(Vec::new())?;
+    println!("settings: in order");
+    let mut wrong = Vec::new();
+    let found = keys::findings(&settings);
+    match found.wrong.is_empty() {
+        true => println!("keys: {} can be used", settings.keys.display()),
+        false => wrong.extend(found.wrong.iter().map(|what| format!("keys: {what}"))),
+    }
+    for remark in &found.remarks {
+        println!("keys: not for production: {remark}");
+    }
+    let backlog = open_store(&settings).and_then(|store| {
+        let waiting = store.read(|tx| tx.count_waiting())?;
+        Ok((store.location(), waiting))
+    });
+    match backlog {
+        Ok((location, waiting)) => {
+            println!("database: {location} can be used, {waiting} deliveries wait");
+        }
+        Err(failure) => wrong.push(format!("database: {failure}")),
+    }
+    match wrong.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::unwell(wrong.join("\ntokenkeep: "))),
+    }
+}
