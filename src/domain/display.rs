@@ -21,12 +21,17 @@ pub struct Display {
 /// all.
 pub fn display(card: &Card) -> Display {
     let text = |field: &str| card.masked_text(field).map(str::to_owned);
+    // Leading zeros get lost on Mastercard's side; what is kept stays as it came.
+    let four_digits = |text: &str| format!("{text:0>4}");
     let visible = card.terminal.is_none();
     let active = visible && card.known_status() == Some(Status::Active);
     Display {
         visible,
         greyed: visible && !active,
-        pan_last_four: active.then(|| text("panLastFour")).flatten(),
+        pan_last_four: card
+            .masked_text("panLastFour")
+            .filter(|_| active)
+            .map(four_digits),
         art_uri: text("digitalCardData.artUri"),
         descriptor_name: text("digitalCardData.descriptorName"),
         pan_expiration_month: text("panExpirationMonth"),

@@ -1,6 +1,7 @@
 //! One spawn helper: a real service on free ports with a database of its own.
 
 pub mod build;
+pub mod commands;
 pub mod database;
 pub mod http;
 
