@@ -16,7 +16,7 @@
 //! * [`jose`]: the only room that touches josekit: the guard in front of every key, the keyring, the
 //!   opening of JWEs, the sealing of rows.
 //! * [`settings`]: every setting with its default, its meaning, its check.
-//! * [`telemetry`]: logs and the clock.
+//! * [`telemetry`]: logs, metrics and the clock.
 //!
 //! Arrows go down only: `commands → api → {receiver, processor} → {store, notification} → {domain,
 //! jose, settings, telemetry}`; [`domain`] imports nothing of ours.
