@@ -114,6 +114,12 @@ fn as_text(value: &Value) -> Option<String> {
 /// among masked data.
 fn tidy(name: &str, text: String) -> Option<String> {
     match name {
+        // Padded, no digits at all would read as zeros.
+        "panLastFour" | "tokenLastFour" | "tokenExpirationMonth" | "tokenExpirationYear"
+            if text.is_empty() =>
+        {
+            None
+        }
         "panLastFour" | "tokenLastFour" => Some(last_digits(&text, 4)),
         "panBin" | "tokenBinRange" => Some(text.chars().take(8).collect()),
         "panExpirationMonth" if text.len() == 1 => Some(format!("0{text}")),
