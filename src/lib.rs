@@ -11,7 +11,7 @@
 //!   seals and opens what must not be readable in the database.
 //! * [`notification`]: the wire form of a Card Notification, lenient on description, strict on
 //!   identity and status.
-//! * [`domain`]: the rules, pure. [`domain::decide`] takes a card and an input and returns the card
+//! * [`domain`]: the rules, pure. [`domain::decide()`] takes a card and an input and returns the card
 //!   afterwards, a verdict with its rule, and the calls that have become necessary.
 //! * [`jose`]: the only room that touches josekit: the guard in front of every key, the keyring, the
 //!   opening of JWEs, the sealing of rows.
@@ -29,7 +29,7 @@
 //! 2. The [`processor::Processor`], hinted or at its next look, takes the waiting deliveries. Each is
 //!    split into items ([`notification::Item`]); its `paymentData` passes the guard and is opened by
 //!    the key its header names ([`jose::Keyring::open`]). What cannot be opened is held, not dropped.
-//! 3. In one transaction: the cards are locked and read, [`domain::decide`] judges item by item,
+//! 3. In one transaction: the cards are locked and read, [`domain::decide()`] judges item by item,
 //!    and cards, tokens, verdicts and calls are written ([`store::Tx`]). A changed number destroys
 //!    the old cryptogram and makes a fresh one due.
 //! 4. `GET /v1/cards/{id}` shows the card, `GET /v1/notifications` the verdict, `tokenkeep

@@ -1,4 +1,4 @@
-//! What [`decide`](super::decide) returns: the verdict, the rule behind it, and what follows.
+//! What [`decide`](super::decide()) returns: the verdict, the rule behind it, and what follows.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -165,7 +165,7 @@ pub struct TraceStep {
     pub step: String,
 }
 
-/// The outcome of [`decide`](super::decide).
+/// The outcome of [`decide`](super::decide()).
 pub struct Decision {
     /// The card as it is afterwards; none while an unknown card is parked.
     pub card: Option<Card>,

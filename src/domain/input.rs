@@ -2,7 +2,7 @@
 
 use super::{CardId, Change, Expiry, Hold, MaskedFields, Rank, ReportedStatus, TokenNumber};
 
-/// An input to [`decide`](super::decide).
+/// An input to [`decide`](super::decide()).
 pub enum Input {
     Notice(Notice),
     Registration(Registration),

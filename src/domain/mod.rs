@@ -1,6 +1,6 @@
 //! The rules of card on file, pure: no database, no network, no clock, no JOSE.
 //!
-//! [`decide`] is the one function through which every input goes: a live notification, a
+//! [`decide()`] is the one function through which every input goes: a live notification, a
 //! registration, a replay, a dry run. It takes a card and an input and returns the card as it is
 //! afterwards, a verdict with the rule that gave it, and the calls that have become necessary.
 //!

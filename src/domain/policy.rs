@@ -37,7 +37,7 @@ pub struct ProgramMatch {
     pub service_id: String,
 }
 
-/// The policy [`decide`](super::decide) follows.
+/// The policy [`decide`](super::decide()) follows.
 #[derive(Debug, Clone)]
 pub struct Policy {
     pub unknown_card: UnknownCardPolicy,

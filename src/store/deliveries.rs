@@ -37,7 +37,7 @@ pub struct Delivery {
 #[derive(Debug, Clone, Copy)]
 pub enum Waiting {
     /// Those that arrived first: this many at most, and no more bytes of bodies than
-    /// [`BATCH_BYTES`], but always one.
+    /// a batch may have, but always one.
     First(i64),
     /// The one of this sequence.
     This(i64),
