@@ -71,7 +71,8 @@ fn resource(path: &str) -> actix_web::Resource {
     web::resource(path).default_service(web::to(not_allowed))
 }
 
-/// Runs storage work beside the event loop; a failure becomes a 503 and is logged once, here.
+/// Runs storage work beside the event loop; a failure becomes a 503, or a 500 for a damaged row,
+/// and is logged once, here.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, Problem> {
@@ -79,10 +80,18 @@ async fn blocking<T: Send + 'static>(
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => {
             log::error!("a request could not be answered: {error}");
-            Err(storage_down())
+            match error {
+                StoreError::Damaged(_) | StoreError::Sealed(_) => Err(damaged()),
+                _ => Err(storage_down()),
+            }
         }
         Err(_) => Err(storage_down()),
     }
+}
+
+fn damaged() -> Problem {
+    let detail = "what is stored of this cannot be read; the log says what";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged-row", detail)
 }
 
 fn storage_down() -> Problem {

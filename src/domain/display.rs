@@ -42,9 +42,13 @@ pub fn display(card: &Card) -> Display {
 /// The `maskedCard` as it may be shown: the token's digits and expiry are those of the token we
 /// hold, and only an ACTIVE card has `panLastFour` in it.
 pub fn shown_masked_card(card: &Card) -> Value {
+    let shows_digits = display(card).pan_last_four.is_some();
     let mut top = Map::new();
     let mut digital = Map::new();
     for (name, register) in &card.masked {
+        if name == "panLastFour" && !shows_digits {
+            continue;
+        }
         match name.strip_prefix("digitalCardData.") {
             Some(inner) => digital.insert(inner.to_owned(), register.value.clone()),
             None => top.insert(name.clone(), register.value.clone()),
@@ -59,9 +63,6 @@ pub fn shown_masked_card(card: &Card) -> Value {
             top.insert("tokenExpirationMonth".to_owned(), expiry.month().into());
             top.insert("tokenExpirationYear".to_owned(), expiry.year().into());
         }
-    }
-    if display(card).pan_last_four.is_none() {
-        top.remove("panLastFour");
     }
     top.insert("srcDigitalCardId".to_owned(), card.id.as_str().into());
     if !digital.is_empty() {

@@ -90,8 +90,35 @@ impl Tx<'_> {
         row.map(|row| self.read_card(row)).transpose()
     }
 
-    /// Cards in ascending order of their ids.
+    /// Cards in ascending order of their ids. One whose row is damaged is left out and logged; the
+    /// page is filled up with those behind it.
     pub fn list_cards(&mut self, filter: &CardFilter) -> Result<Vec<CardRow>, StoreError> {
+        let mut found = Vec::new();
+        let mut after = filter.after.clone();
+        loop {
+            let wanted = filter.limit - found.len() as i64;
+            let rows = self.card_rows(filter, after.as_deref(), wanted)?;
+            let is_last = (rows.len() as i64) < wanted;
+            after = rows.last().map(|(stored, _)| stored.id.clone());
+            for row in rows {
+                let id = row.0.id.clone();
+                match self.read_card(row) {
+                    Ok(card) => found.push(card),
+                    Err(error) => log::error!("card {id} is left out of a list: {error}"),
+                }
+            }
+            if is_last || found.len() as i64 >= filter.limit {
+                return Ok(found);
+            }
+        }
+    }
+
+    fn card_rows(
+        &mut self,
+        filter: &CardFilter,
+        after: Option<&str>,
+        limit: i64,
+    ) -> Result<Vec<(StoredCard, Option<StoredToken>)>, StoreError> {
         let mut query = cards::table.left_join(tokens::table).into_boxed();
         if let Some(reference) = &filter.consumer_reference {
             query = query.filter(cards::consumer_reference.eq(reference));
@@ -100,15 +127,14 @@ impl Tx<'_> {
             let ended = cards::status.eq(TerminalState::Cancelled.word());
             query = query.filter(cards::status.is_null().or(diesel::dsl::not(ended)));
         }
-        if let Some(after) = &filter.after {
+        if let Some(after) = after {
             query = query.filter(cards::id.gt(after));
         }
-        let rows = query
+        Ok(query
             .order(cards::id)
-            .limit(filter.limit)
+            .limit(limit)
             .select((StoredCard::as_select(), Option::<StoredToken>::as_select()))
-            .load(self.connection)?;
-        rows.into_iter().map(|row| self.read_card(row)).collect()
+            .load(self.connection)?)
     }
 
     fn read_card(&self, row: (StoredCard, Option<StoredToken>)) -> Result<CardRow, StoreError> {

@@ -40,6 +40,8 @@ struct NewJob<'a> {
 
 const WAITING: &str = "waiting";
 const DISCARDED: &str = "discarded";
+/// No card has this number version.
+const NO_VERSION: i32 = -1;
 
 impl Tx<'_> {
     /// Queues a call. One of the same kind that still waits or runs for the card (and, for a
@@ -99,6 +101,11 @@ impl Tx<'_> {
             ))
             .execute(self.connection)?;
         Ok(())
+    }
+
+    /// Drops the waiting calls for a cryptogram of a card for which none is due (any more).
+    pub fn withdraw_cryptogram_calls(&mut self, card_id: &CardId) -> Result<(), StoreError> {
+        self.discard_superseded(card_id.as_str(), NO_VERSION)
     }
 
     /// Drops every waiting call of a card that has ended.

@@ -32,6 +32,7 @@ pub enum NotificationsCommand {
     Replay(replay::ReplayStored),
     /// Shows one notification: its verdict, and what it changed
     Show {
+        #[arg(allow_hyphen_values = true)]
         id: String,
         /// Print JSON
         #[arg(long)]
@@ -39,6 +40,7 @@ pub enum NotificationsCommand {
     },
     /// Tells how the verdict came about: register by register, rule by rule, and the calls it caused
     Explain {
+        #[arg(allow_hyphen_values = true)]
         id: String,
         /// Print JSON
         #[arg(long)]

@@ -8,7 +8,7 @@ use crate::commands::Common;
 use crate::commands::failure::Failure;
 use crate::commands::replay::{Summary, print_differences};
 use crate::commands::tables::progress_style;
-use crate::jose::{Keyring, OpenPolicy};
+use crate::jose::Keyring;
 use crate::processor;
 use crate::store::{NotificationFilter, Replay, Store, Tx};
 use crate::telemetry::Clock;
@@ -43,10 +43,8 @@ const PAGE: i64 = 500;
 
 pub fn run(common: &Common, args: &ReplayStored) -> Result<(), Failure> {
     let (settings, store) = common.open()?;
-    let policy = OpenPolicy {
-        allow_cbc: settings.processor.allow_cbc,
-    };
-    let keyring = Keyring::load(&settings.keys, policy).map_err(Failure::wrong)?;
+    let keyring =
+        Keyring::load(&settings.keys, settings.processor.opening()).map_err(Failure::wrong)?;
     let policy = settings.policy();
     let mut summary = Summary::default();
     let ids = match args.ids.is_empty() {

@@ -1,5 +1,7 @@
 //! The items of deliveries, each with its verdict.
 
+mod reading;
+
 use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
@@ -9,6 +11,8 @@ use super::connection::on_backend;
 use super::schema::notifications;
 use super::{StoreError, Tx};
 use crate::domain::{Change, Flag, Hold, TraceStep, Verdict};
+
+pub use reading::{KeptContent, NotificationFilter, NotificationView};
 
 /// An item with the decision on it, to be recorded.
 #[derive(Clone)]
@@ -37,45 +41,6 @@ pub struct NotificationRow {
     /// The decrypted `paymentData`, as JSON.
     pub payment: Option<Zeroizing<Vec<u8>>>,
     pub decided_at: i64,
-}
-
-/// An item as operators see it: nothing sealed in it.
-#[derive(Debug, Clone)]
-pub struct NotificationView {
-    pub id: String,
-    pub delivery_id: String,
-    pub delivery_sequence: i64,
-    pub index: i32,
-    pub card_id: Option<String>,
-    pub received_at: i64,
-    pub event_time: Option<i64>,
-    pub reason: Option<String>,
-    pub status: Option<String>,
-    pub verdict: String,
-    pub hold: Option<String>,
-    pub rule: String,
-    pub flags: Vec<Flag>,
-    pub changes: Vec<Change>,
-    pub trace: Vec<TraceStep>,
-}
-
-/// Which items to list; the latest come first.
-#[derive(Debug, Default, Clone)]
-pub struct NotificationFilter {
-    pub card_id: Option<String>,
-    pub verdict: Option<String>,
-    /// Only items received at this time or later, milliseconds since 1970, UTC.
-    pub since: Option<i64>,
-    /// Only items that arrived before this one.
-    pub after: Option<String>,
-    pub limit: i64,
-}
-
-/// What is kept of an item's content, as JSON.
-pub struct KeptContent {
-    pub element: Zeroizing<Vec<u8>>,
-    pub payment: Option<Zeroizing<Vec<u8>>>,
-    pub identity: Option<String>,
 }
 
 /// What is recorded of an item that was judged before.
@@ -204,116 +169,6 @@ impl Tx<'_> {
             decided_at: row.decided_at,
         })
     }
-
-    /// One item, if it is known.
-    pub fn notification(&mut self, id: &str) -> Result<Option<NotificationView>, StoreError> {
-        let row: Option<Stored> = notifications::table
-            .filter(notifications::id.eq(id))
-            .select(Stored::as_select())
-            .first(self.connection)
-            .optional()?;
-        row.map(view).transpose()
-    }
-
-    /// Items, the latest arrival first.
-    pub fn list_notifications(
-        &mut self,
-        filter: &NotificationFilter,
-    ) -> Result<Vec<NotificationView>, StoreError> {
-        let mut query = notifications::table.into_boxed();
-        if let Some(card_id) = &filter.card_id {
-            query = query.filter(notifications::card_id.eq(card_id));
-        }
-        if let Some(verdict) = &filter.verdict {
-            query = query.filter(notifications::verdict.eq(verdict));
-        }
-        if let Some(since) = filter.since {
-            query = query.filter(notifications::received_at.ge(since));
-        }
-        if let Some(after) = &filter.after {
-            let Some(last) = self.notification(after)? else {
-                return Ok(Vec::new());
-            };
-            let (sequence, index) = (last.delivery_sequence, last.index);
-            query = query.filter(
-                notifications::delivery_sequence
-                    .lt(sequence)
-                    .or(notifications::delivery_sequence
-                        .eq(sequence)
-                        .and(notifications::item_index.lt(index))),
-            );
-        }
-        let rows: Vec<Stored> = query
-            .order((
-                notifications::delivery_sequence.desc(),
-                notifications::item_index.desc(),
-            ))
-            .limit(filter.limit)
-            .select(Stored::as_select())
-            .load(self.connection)?;
-        rows.into_iter().map(view).collect()
-    }
-
-    /// The items of these deliveries, in the order of their arrival.
-    pub fn items_of(&mut self, deliveries: &[i64]) -> Result<Vec<NotificationView>, StoreError> {
-        let rows: Vec<Stored> = notifications::table
-            .filter(notifications::delivery_sequence.eq_any(deliveries))
-            .order((notifications::delivery_sequence, notifications::item_index))
-            .select(Stored::as_select())
-            .load(self.connection)?;
-        rows.into_iter().map(view).collect()
-    }
-
-    /// What an item said, opened: the element without `paymentData`, and the payment data.
-    pub fn kept_content(&mut self, id: &str) -> Result<Option<KeptContent>, StoreError> {
-        let row: Option<(Option<Vec<u8>>, Option<Vec<u8>>, Option<String>)> = notifications::table
-            .filter(notifications::id.eq(id))
-            .select((
-                notifications::content,
-                notifications::payment,
-                notifications::identity,
-            ))
-            .first(self.connection)
-            .optional()?;
-        let Some((Some(content), payment, identity)) = row else {
-            return Ok(None);
-        };
-        let payment = payment.map(|sealed| self.open(&sealed, "notifications", "payment", id));
-        Ok(Some(KeptContent {
-            element: self.open(&content, "notifications", "content", id)?,
-            payment: payment.transpose()?,
-            identity,
-        }))
-    }
-
-    /// How many sealed numbers are kept in a card's items.
-    pub fn count_kept_numbers(&mut self, card_id: &str) -> Result<i64, StoreError> {
-        Ok(notifications::table
-            .filter(notifications::card_id.eq(card_id))
-            .filter(notifications::payment.is_not_null())
-            .count()
-            .get_result(self.connection)?)
-    }
-}
-
-fn view(row: Stored) -> Result<NotificationView, StoreError> {
-    Ok(NotificationView {
-        id: row.id,
-        delivery_id: row.delivery_id,
-        delivery_sequence: row.delivery_sequence,
-        index: row.item_index,
-        card_id: row.card_id,
-        received_at: row.received_at,
-        event_time: row.event_time,
-        reason: row.reason,
-        status: row.status,
-        verdict: row.verdict,
-        hold: row.hold,
-        rule: row.rule,
-        flags: from_json(&row.flags)?,
-        changes: from_json(&row.changes)?,
-        trace: from_json(&row.trace)?,
-    })
 }
 
 pub(super) fn to_json(value: &impl serde::Serialize) -> Result<String, StoreError> {

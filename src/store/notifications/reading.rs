@@ -1,0 +1,199 @@
+//! Recorded items as operators see them, and what is kept of their content.
+
+use diesel::prelude::*;
+use zeroize::Zeroizing;
+
+use super::{Stored, from_json};
+use crate::domain::{Change, Flag, TraceStep};
+use crate::store::schema::notifications;
+use crate::store::{StoreError, Tx};
+
+/// An item as operators see it: nothing sealed in it.
+#[derive(Debug, Clone)]
+pub struct NotificationView {
+    pub id: String,
+    pub delivery_id: String,
+    pub delivery_sequence: i64,
+    pub index: i32,
+    pub card_id: Option<String>,
+    pub received_at: i64,
+    pub event_time: Option<i64>,
+    pub reason: Option<String>,
+    pub status: Option<String>,
+    pub verdict: String,
+    pub hold: Option<String>,
+    pub rule: String,
+    pub flags: Vec<Flag>,
+    pub changes: Vec<Change>,
+    pub trace: Vec<TraceStep>,
+}
+
+/// Which items to list; the latest come first.
+#[derive(Debug, Default, Clone)]
+pub struct NotificationFilter {
+    pub card_id: Option<String>,
+    pub verdict: Option<String>,
+    /// Only items received at this time or later, milliseconds since 1970, UTC.
+    pub since: Option<i64>,
+    /// Only items that arrived before this one.
+    pub after: Option<String>,
+    pub limit: i64,
+}
+
+/// What is kept of an item's content, as JSON.
+pub struct KeptContent {
+    pub element: Zeroizing<Vec<u8>>,
+    pub payment: Option<Zeroizing<Vec<u8>>>,
+    pub identity: Option<String>,
+}
+
+/// Sealed content, sealed payment data, identity.
+type KeptRow = (Option<Vec<u8>>, Option<Vec<u8>>, Option<String>);
+
+impl Tx<'_> {
+    /// One item, if it is known.
+    pub fn notification(&mut self, id: &str) -> Result<Option<NotificationView>, StoreError> {
+        let row: Option<Stored> = notifications::table
+            .filter(notifications::id.eq(id))
+            .select(Stored::as_select())
+            .first(self.connection)
+            .optional()?;
+        row.map(view).transpose()
+    }
+
+    /// Items, the latest arrival first. One whose row is damaged is left out and logged; the page
+    /// is filled up with those behind it.
+    pub fn list_notifications(
+        &mut self,
+        filter: &NotificationFilter,
+    ) -> Result<Vec<NotificationView>, StoreError> {
+        let mut before = match &filter.after {
+            None => None,
+            Some(id) => match self.place_of(id)? {
+                Some(place) => Some(place),
+                None => return Ok(Vec::new()),
+            },
+        };
+        let mut found = Vec::new();
+        loop {
+            let wanted = filter.limit - found.len() as i64;
+            let rows = self.rows_before(filter, before, wanted)?;
+            let is_last = (rows.len() as i64) < wanted;
+            before = rows
+                .last()
+                .map(|row| (row.delivery_sequence, row.item_index));
+            for row in rows {
+                let id = row.id.clone();
+                match view(row) {
+                    Ok(item) => found.push(item),
+                    Err(error) => log::error!("item {id} is left out of a list: {error}"),
+                }
+            }
+            if is_last || found.len() as i64 >= filter.limit {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Where an item stands in the order of arrival.
+    fn place_of(&mut self, id: &str) -> Result<Option<(i64, i32)>, StoreError> {
+        Ok(notifications::table
+            .filter(notifications::id.eq(id))
+            .select((notifications::delivery_sequence, notifications::item_index))
+            .first(self.connection)
+            .optional()?)
+    }
+
+    fn rows_before(
+        &mut self,
+        filter: &NotificationFilter,
+        before: Option<(i64, i32)>,
+        limit: i64,
+    ) -> Result<Vec<Stored>, StoreError> {
+        let mut query = notifications::table.into_boxed();
+        if let Some(card_id) = &filter.card_id {
+            query = query.filter(notifications::card_id.eq(card_id));
+        }
+        if let Some(verdict) = &filter.verdict {
+            query = query.filter(notifications::verdict.eq(verdict));
+        }
+        if let Some(since) = filter.since {
+            query = query.filter(notifications::received_at.ge(since));
+        }
+        if let Some((sequence, index)) = before {
+            let same = notifications::delivery_sequence.eq(sequence);
+            let earlier = same.and(notifications::item_index.lt(index));
+            query = query.filter(notifications::delivery_sequence.lt(sequence).or(earlier));
+        }
+        let latest_first = (
+            notifications::delivery_sequence.desc(),
+            notifications::item_index.desc(),
+        );
+        Ok(query
+            .order(latest_first)
+            .limit(limit)
+            .select(Stored::as_select())
+            .load(self.connection)?)
+    }
+
+    /// The items of these deliveries, in the order of their arrival.
+    pub fn items_of(&mut self, deliveries: &[i64]) -> Result<Vec<NotificationView>, StoreError> {
+        let rows: Vec<Stored> = notifications::table
+            .filter(notifications::delivery_sequence.eq_any(deliveries))
+            .order((notifications::delivery_sequence, notifications::item_index))
+            .select(Stored::as_select())
+            .load(self.connection)?;
+        rows.into_iter().map(view).collect()
+    }
+
+    /// What an item said, opened: the element without `paymentData`, and the payment data.
+    pub fn kept_content(&mut self, id: &str) -> Result<Option<KeptContent>, StoreError> {
+        let row: Option<KeptRow> = notifications::table
+            .filter(notifications::id.eq(id))
+            .select((
+                notifications::content,
+                notifications::payment,
+                notifications::identity,
+            ))
+            .first(self.connection)
+            .optional()?;
+        let Some((Some(content), payment, identity)) = row else {
+            return Ok(None);
+        };
+        let payment = payment.map(|sealed| self.open(&sealed, "notifications", "payment", id));
+        Ok(Some(KeptContent {
+            element: self.open(&content, "notifications", "content", id)?,
+            payment: payment.transpose()?,
+            identity,
+        }))
+    }
+
+    /// How many sealed numbers are kept in a card's items.
+    pub fn count_kept_numbers(&mut self, card_id: &str) -> Result<i64, StoreError> {
+        Ok(notifications::table
+            .filter(notifications::card_id.eq(card_id))
+            .filter(notifications::payment.is_not_null())
+            .count()
+            .get_result(self.connection)?)
+    }
+}
+
+fn view(row: Stored) -> Result<NotificationView, StoreError> {
+    Ok(NotificationView {
+        id: row.id,
+        delivery_id: row.delivery_id,
+        delivery_sequence: row.delivery_sequence,
+        index: row.item_index,
+        card_id: row.card_id,
+        received_at: row.received_at,
+        event_time: row.event_time,
+        reason: row.reason,
+        status: row.status,
+        verdict: row.verdict,
+        hold: row.hold,
+        rule: row.rule,
+        flags: from_json(&row.flags)?,
+        changes: from_json(&row.changes)?,
+        trace: from_json(&row.trace)?,
+    })
+}
