@@ -2,27 +2,26 @@
 
 use std::time::Duration;
 
-use actix_web::http::{StatusCode, header};
-use actix_web::{HttpMessage, HttpRequest, rt, web};
+use actix_web::body::{BodyStream, to_bytes_limited};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, rt, web};
 
 use super::problem::Problem;
 use crate::settings::ReceiverSettings;
 
+/// How long a refused body is held: longer than a refused sender may linger.
+const HOLD_REFUSED: Duration = Duration::from_secs(2);
 /// Longer values of `X-Src-Response-Host` are not kept (the published limit).
 const MAX_RESPONSE_HOST: usize = 1024;
 
 /// Refuses what the headers show to be unfit, before a byte of the body is read.
 pub fn check_headers(request: &HttpRequest, settings: &ReceiverSettings) -> Result<(), Problem> {
-    let accepted = request.mime_type().ok().flatten().is_some_and(|mime| {
-        let charset = mime
-            .get_param("charset")
-            .is_none_or(|charset| charset == "utf-8");
-        charset
-            && settings
-                .media_types
-                .iter()
-                .any(|accepted| accepted == mime.essence_str())
-    });
+    let mut kinds = request.headers().get_all(header::CONTENT_TYPE);
+    let accepted = match (kinds.next().map(HeaderValue::to_str), kinds.next()) {
+        (Some(Ok(kind)), None) => is_accepted(kind, &settings.media_types),
+        _ => false,
+    };
     if !accepted {
         let expected = format!(
             "the media type must be {}",
@@ -45,24 +44,53 @@ pub fn check_headers(request: &HttpRequest, settings: &ReceiverSettings) -> Resu
     Ok(())
 }
 
+/// Whether a media type is one of those accepted, in UTF-8. Case and white space do not count
+/// (RFC 9110, 8.3.1), nor do other parameters.
+fn is_accepted(kind: &str, accepted: &[String]) -> bool {
+    let mut parts = kind.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let is_utf8 = |parameter: &str| match parameter.split_once('=') {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    };
+    accepted
+        .iter()
+        .any(|accepted| accepted.eq_ignore_ascii_case(essence))
+        && parts.all(is_utf8)
+}
+
 /// Reads the body within its limits. actix has no time limit for bodies: this is it.
 pub async fn read(
-    payload: web::Payload,
+    mut payload: web::Payload,
     limit: usize,
     deadline: Duration,
 ) -> Result<web::Bytes, Problem> {
-    match rt::time::timeout(deadline, payload.to_bytes_limited(limit)).await {
-        Ok(Ok(Ok(body))) => Ok(body),
+    let reading = to_bytes_limited(BodyStream::new(&mut payload), limit);
+    let refusal = match rt::time::timeout(deadline, reading).await {
+        Ok(Ok(Ok(body))) => return Ok(body),
         Ok(Ok(Err(_))) => {
             let detail = "the body broke off";
-            Err(Problem::new(StatusCode::BAD_REQUEST, "incomplete-body", detail).closing())
+            Problem::new(StatusCode::BAD_REQUEST, "incomplete-body", detail).closing()
         }
-        Ok(Err(_)) => Err(too_large(limit)),
+        Ok(Err(_)) => too_large(limit),
         Err(_) => {
             let detail = "the body did not arrive in time";
-            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", detail).closing())
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", detail).closing()
         }
-    }
+    };
+    hold(payload);
+    Err(refusal)
+}
+
+/// Holds a body that is not read (on). actix reads without limit what a dropped one has still to
+/// come; held, the connection is cut once the refusal has been sent.
+pub fn hold(payload: web::Payload) {
+    rt::spawn(async move {
+        rt::time::sleep(HOLD_REFUSED).await;
+        drop(payload);
+    });
 }
 
 fn too_large(limit: usize) -> Problem {

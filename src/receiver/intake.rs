@@ -10,13 +10,12 @@ use actix_web::rt;
 use tokio::sync::oneshot;
 
 use crate::processor::Wake;
+use crate::settings::ReceiverSettings;
 use crate::store::{NewDelivery, Store, StoreError};
 use crate::telemetry::Metrics;
 
 /// Bodies that share one commit: more would make all of them wait too long.
 const COMMIT_BYTES: usize = 4 << 20;
-/// How long a request waits for its commit.
-const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The thread that writes deliveries.
 pub struct Intake {
@@ -26,7 +25,11 @@ pub struct Intake {
 
 /// Hands deliveries to the intake. Cheap to clone.
 #[derive(Clone)]
-pub struct IntakeHandle(SyncSender<Option<Waiting>>);
+pub struct IntakeHandle {
+    queue: SyncSender<Option<Waiting>>,
+    /// How long a request waits for its commit.
+    patience: Duration,
+}
 
 /// Why a delivery was not kept. The sender should come again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -53,21 +56,23 @@ struct Waiting {
 }
 
 impl Intake {
-    /// Starts the thread. At most `queue` deliveries wait, at most `batch` share a commit. `wake`
-    /// hints to the processor of this process, if it has one.
+    /// Starts the thread. `wake` hints to the processor of this process, if it has one.
     pub fn start(
         store: Store,
-        queue: usize,
-        batch: usize,
+        settings: &ReceiverSettings,
         wake: Option<Wake>,
         metrics: Metrics,
     ) -> std::io::Result<Self> {
-        let (sender, receiver) = sync_channel(queue);
+        let (queue, receiver) = sync_channel(settings.queue);
+        let batch = settings.commit_batch;
         let thread = std::thread::Builder::new()
             .name("intake".to_owned())
             .spawn(move || run(&store, &receiver, batch, wake.as_ref(), &metrics))?;
         Ok(Self {
-            handle: IntakeHandle(sender),
+            handle: IntakeHandle {
+                queue,
+                patience: settings.commit_patience(),
+            },
             thread,
         })
     }
@@ -80,7 +85,7 @@ impl Intake {
     /// Stores what still waits and ends. What is handed in afterwards is refused.
     pub fn stop(self) {
         // Behind everything that waits; an error means that the thread is gone already.
-        let _ = self.handle.0.send(None);
+        let _ = self.handle.queue.send(None);
         if self.thread.join().is_err() {
             log::error!("the intake ended with a panic");
         }
@@ -91,7 +96,7 @@ impl IntakeHandle {
     /// Keeps a delivery; returns after the commit that holds it.
     pub async fn keep(&self, delivery: NewDelivery) -> Result<(), Refused> {
         let (answer, kept) = oneshot::channel();
-        self.0
+        self.queue
             .try_send(Some(Waiting { delivery, answer }))
             .map_err(|error| match error {
                 TrySendError::Full(_) => Refused::QueueFull,
@@ -99,7 +104,7 @@ impl IntakeHandle {
             })?;
         // The sender gives up sooner or later; when the delivery is stored after all, its repeat is
         // recognised.
-        match rt::time::timeout(PATIENCE, kept).await {
+        match rt::time::timeout(self.patience, kept).await {
             Ok(answer) => answer.unwrap_or(Err(Refused::StorageDown)),
             Err(_) => Err(Refused::StorageDown),
         }

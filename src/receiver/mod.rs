@@ -10,7 +10,7 @@ pub mod problem;
 
 use std::time::Instant;
 
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use uuid::Uuid;
 
@@ -34,13 +34,60 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Mounts the public listener's routes: the notification path and `/livez`, nothing else.
+    /// Mounts the public listener's routes: the notification path, the sibling paths and `/livez`,
+    /// nothing else.
     pub fn configure(&self, config: &mut web::ServiceConfig) {
+        let only_get = |unread: web::Payload| async { other_method("GET", unread) };
+        let only_post = |unread: web::Payload| async { other_method("POST", unread) };
+        let at = |path: &str| web::resource(path).default_service(web::to(only_post));
         config
             .app_data(web::Data::new(self.clone()))
-            .service(web::resource(&self.settings.path).route(web::post().to(receive)))
-            .service(web::resource("/livez").route(web::get().to(alive)));
+            .service(at(&self.settings.path).route(web::post().to(receive)))
+            .service(
+                web::resource("/livez")
+                    .route(web::get().to(alive))
+                    .default_service(web::to(only_get)),
+            )
+            .default_service(web::to(nothing_here));
+        for path in &self.settings.sibling_paths {
+            config.service(at(path).route(web::post().to(acknowledge)));
+        }
     }
+}
+
+/// Other notifications may come to the same base URL: they are to be refused on purpose.
+async fn nothing_here(unread: web::Payload) -> HttpResponse {
+    body::hold(unread);
+    let detail = "nothing is received at this path";
+    let problem = Problem::new(StatusCode::NOT_FOUND, "not-found", detail);
+    problem.closing().error_response()
+}
+
+fn other_method(allowed: &'static str, unread: web::Payload) -> HttpResponse {
+    body::hold(unread);
+    let detail = format!("the method must be {allowed}");
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail);
+    let mut response = problem.closing().error_response();
+    let allowed = header::HeaderValue::from_static(allowed);
+    response.headers_mut().insert(header::ALLOW, allowed);
+    response
+}
+
+/// A sibling notification: nothing of it is kept, and nothing of it is logged but its size.
+async fn acknowledge(
+    request: HttpRequest,
+    payload: web::Payload,
+    receiver: web::Data<Receiver>,
+) -> Result<HttpResponse, Problem> {
+    let settings = &receiver.settings;
+    let body = body::read(payload, settings.max_body, settings.body_deadline()).await?;
+    let path = request.match_pattern().unwrap_or_default();
+    log::info!(path, bytes = body.len(); "sibling notification acknowledged, not kept");
+    Ok(HttpResponse::new(success(settings)))
+}
+
+fn success(settings: &ReceiverSettings) -> StatusCode {
+    StatusCode::from_u16(settings.success_status).unwrap_or(StatusCode::NO_CONTENT)
 }
 
 /// `GET /livez`, on both listeners: the process answers.
@@ -81,7 +128,10 @@ async fn keep(
     receiver: &Receiver,
 ) -> Result<StatusCode, Problem> {
     let settings = &receiver.settings;
-    body::check_headers(request, settings)?;
+    if let Err(problem) = body::check_headers(request, settings) {
+        body::hold(payload);
+        return Err(problem);
+    }
     let body = body::read(payload, settings.max_body, settings.body_deadline()).await?;
     let received_at = receiver.clock.now();
     let envelope = Envelope::parse(&body)
@@ -106,5 +156,5 @@ async fn keep(
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, refused.code(), refused)
             .retry_after(settings.retry_after)
     })?;
-    Ok(StatusCode::from_u16(settings.success_status).unwrap_or(StatusCode::NO_CONTENT))
+    Ok(success(settings))
 }
