@@ -82,9 +82,8 @@ impl Service {
         let receiver = &settings.receiver;
         let intake = match receives {
             true => {
-                let (queue, batch) = (receiver.queue, receiver.commit_batch);
                 let (wake, metrics) = (wake.clone(), metrics.clone());
-                Some(Intake::start(store.clone(), queue, batch, wake, metrics)?)
+                Some(Intake::start(store.clone(), receiver, wake, metrics)?)
             }
             false => None,
         };
@@ -151,7 +150,7 @@ fn load_keys(settings: &Settings) -> Result<Keys, StartError> {
     let storage = StorageKeys::load(&settings.keys)?;
     let processor = &settings.processor;
     let folder = settings.keys.clone();
-    let payload = KeyFolder::load(folder, processor.allow_cbc, processor.key_reload())?;
+    let payload = KeyFolder::load(folder, processor.opening(), processor.key_reload())?;
     let keyring = payload.keyring();
     if storage.is_demonstration() || keyring.keys().any(|key| key.is_demonstration()) {
         if settings.environment == Environment::Production {

@@ -175,4 +175,6 @@ pub struct Decision {
     pub changes: Vec<Change>,
     pub jobs: Vec<Job>,
     pub trace: Vec<TraceStep>,
+    /// A cryptogram was due before and is not any more: a call that waits for one is withdrawn.
+    pub no_longer_due: bool,
 }

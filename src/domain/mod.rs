@@ -28,7 +28,10 @@ pub use display::{Display, display, shown_masked_card};
 pub use expiry::Expiry;
 pub use input::{Input, Notice, Payment, PaymentData, Registration};
 pub use masked::{MaskedFields, masked_fields, without_full_numbers};
-pub use policy::{CryptogramPolicy, MismatchPolicy, Policy, ProgramMatch, UnknownCardPolicy};
+pub use policy::{
+    BothForms, CryptogramPolicy, MismatchPolicy, Policy, ProgramMatch, StatusWord, TimeUnit,
+    UnknownCardPolicy, WireForm,
+};
 pub use rank::{Precedence, Rank};
 pub use readiness::{Reason, may_charge, reasons};
 pub use secret::{Cryptogram, NotATokenNumber, TokenNumber};

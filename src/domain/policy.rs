@@ -1,9 +1,13 @@
 //! The choices a merchant may make where the rules leave one.
 
-use super::Card;
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{Card, ReportedStatus, Status};
 
 /// What to do with a notification for a card that nobody registered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownCardPolicy {
     /// Keep its state; calls wait until its program is known.
@@ -13,7 +17,7 @@ pub enum UnknownCardPolicy {
 }
 
 /// When decrypted data and masked digits of one item disagree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MismatchPolicy {
     /// The decrypted data wins, the item is flagged.
@@ -23,11 +27,76 @@ pub enum MismatchPolicy {
 }
 
 /// When a due cryptogram is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CryptogramPolicy {
     Prefetch,
     OnDemand,
+}
+
+/// Which list counts when a body has the plain one and the encrypted one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BothForms {
+    /// Neither: the notification is kept and never applied.
+    Park,
+    Plain,
+    Encrypted,
+}
+
+/// How Mastercard writes what its public pages leave open. See `default.toml` for each meaning.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WireForm {
+    pub event_time_fields: Vec<String>,
+    pub event_time_unit: TimeUnit,
+    /// Seconds an event time may lie after its receipt.
+    pub max_ahead: i64,
+    pub refresh_reasons: Vec<String>,
+    pub status_words: BTreeMap<String, StatusWord>,
+}
+
+/// What a number as event time counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeUnit {
+    /// Told apart by size.
+    Auto,
+    Seconds,
+    Milliseconds,
+}
+
+/// What a further status word means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum StatusWord {
+    Active,
+    Suspended,
+    Cancelled,
+}
+
+impl WireForm {
+    /// Reads a status strictly: one of Mastercard's three words or of the merchant's further ones.
+    pub fn status(&self, word: &str) -> ReportedStatus {
+        match self.status_words.get(word) {
+            Some(StatusWord::Active) => ReportedStatus::Known(Status::Active),
+            Some(StatusWord::Suspended) => ReportedStatus::Known(Status::Suspended),
+            Some(StatusWord::Cancelled) => ReportedStatus::Cancelled,
+            None => ReportedStatus::from_word(word),
+        }
+    }
+}
+
+impl Default for WireForm {
+    fn default() -> Self {
+        Self {
+            event_time_fields: vec!["eventTimeStamp".to_owned(), "eventTimestamp".to_owned()],
+            event_time_unit: TimeUnit::Auto,
+            max_ahead: 600,
+            refresh_reasons: vec!["TOKEN_REFRESH".to_owned()],
+            status_words: BTreeMap::new(),
+        }
+    }
 }
 
 /// How a card's program is recognised from `maskedCard.serviceId`.
@@ -42,6 +111,7 @@ pub struct ProgramMatch {
 pub struct Policy {
     pub unknown_card: UnknownCardPolicy,
     pub payment_data_mismatch: MismatchPolicy,
+    pub both_forms: BothForms,
     pub cryptogram: CryptogramPolicy,
     pub checkout_on_number_change: bool,
     pub checkout_on_expiry_change: bool,
@@ -49,6 +119,7 @@ pub struct Policy {
     pub retry_window: i64,
     pub programs: Vec<ProgramMatch>,
     pub default_program: Option<String>,
+    pub wire: WireForm,
 }
 
 impl Policy {
@@ -72,12 +143,14 @@ impl Default for Policy {
         Self {
             unknown_card: UnknownCardPolicy::Adopt,
             payment_data_mismatch: MismatchPolicy::Apply,
+            both_forms: BothForms::Park,
             cryptogram: CryptogramPolicy::Prefetch,
             checkout_on_number_change: true,
             checkout_on_expiry_change: false,
             retry_window: 3_600_000,
             programs: Vec::new(),
             default_program: None,
+            wire: WireForm::default(),
         }
     }
 }

@@ -2,27 +2,30 @@
 
 use josekit::jwe::JweContentEncryption;
 use josekit::jwe::enc::{A128CBC_HS256, A128GCM, A192GCM, A256GCM};
+use serde::Deserialize;
+use serde::de::IntoDeserializer as _;
+use serde::de::value::Error;
 
 /// Length of every authentication tag, in bytes.
 pub(super) const TAG_LENGTH: usize = 16;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Enc {
+/// A content encryption, known by its JWE name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Enc {
+    #[serde(rename = "A128GCM")]
     A128Gcm,
+    #[serde(rename = "A192GCM")]
     A192Gcm,
+    #[serde(rename = "A256GCM")]
     A256Gcm,
+    #[serde(rename = "A128CBC-HS256")]
     A128CbcHs256,
 }
 
 impl Enc {
     pub(super) fn from_name(name: &str) -> Option<Enc> {
-        match name {
-            "A128GCM" => Some(Enc::A128Gcm),
-            "A192GCM" => Some(Enc::A192Gcm),
-            "A256GCM" => Some(Enc::A256Gcm),
-            "A128CBC-HS256" => Some(Enc::A128CbcHs256),
-            _ => None,
-        }
+        let known: Result<Enc, Error> = Enc::deserialize(name.into_deserializer());
+        known.ok()
     }
 
     pub(super) fn josekit(self) -> &'static dyn JweContentEncryption {

@@ -27,11 +27,31 @@ const ALLOWED: [&str; 11] = [
     "alg", "enc", "kid", "typ", "cty", "x5t", "x5t#S256", "iat", "iss", "sub", "aud",
 ];
 
-/// What a deployment lets in beyond the default.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What a deployment lets in, and how far it looks for a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenPolicy {
-    /// Whether `enc` may be A128CBC-HS256 besides A128GCM, A192GCM and A256GCM.
-    pub allow_cbc: bool,
+    /// What `enc` may be.
+    pub enc: Vec<Enc>,
+    pub unknown_kid: UnknownKid,
+}
+
+/// What to do with a token that names only keys nobody knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownKid {
+    /// Wait for the key, or for an alias of one.
+    Hold,
+    /// Try the default key and all active ones before waiting.
+    TryAll,
+}
+
+impl Default for OpenPolicy {
+    fn default() -> Self {
+        Self {
+            enc: vec![Enc::A128Gcm, Enc::A192Gcm, Enc::A256Gcm],
+            unknown_kid: UnknownKid::Hold,
+        }
+    }
 }
 
 /// A token that must not be opened. There is one answer for all reasons, so that none can be told from another.
@@ -111,7 +131,7 @@ impl JoseHeader {
         }
         let enc = text(&header, "enc")?
             .and_then(|name| Enc::from_name(&name))
-            .filter(|enc| policy.allow_cbc || *enc != Enc::A128CbcHs256)
+            .filter(|enc| policy.enc.contains(enc))
             .ok_or(Refused)?;
         Ok(JoseHeader {
             enc,

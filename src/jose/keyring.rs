@@ -11,7 +11,7 @@ use josekit::jwe::alg::rsaes::RsaesJweDecrypter;
 use openssl::sha::sha256;
 use zeroize::Zeroizing;
 
-use super::guard::{JoseHeader, OpenPolicy};
+use super::guard::{JoseHeader, OpenPolicy, UnknownKid};
 use super::key_files::KeyFile;
 use super::key_settings::KeySettings;
 use super::opening::OpenError;
@@ -172,20 +172,25 @@ impl Keyring {
         Ok(())
     }
 
-    /// The keys to try for a token, best first: the one it names, or all where it names none.
+    /// The keys to try for a token, best first, and what it means when none of them opens it: the
+    /// key it names, or all where it names none. What a name nobody knows leads to is a choice.
     pub(super) fn candidates(
         &self,
         header: &JoseHeader,
         fingerprint_hint: Option<&str>,
-    ) -> Result<&[PayloadKey], OpenError> {
+    ) -> (Vec<&PayloadKey>, OpenError) {
         let mut hints = header.key_hints(fingerprint_hint).peekable();
         if hints.peek().is_none() {
-            return Ok(&self.keys);
+            return (self.keys.iter().collect(), OpenError::Refused);
         }
-        match hints.find_map(|hint| self.find(hint)) {
-            Some(key) => Ok(std::slice::from_ref(key)),
-            None => Err(OpenError::UnknownKey),
+        if let Some(key) = hints.find_map(|hint| self.find(hint)) {
+            return (vec![key], OpenError::Refused);
         }
+        let keys = match self.policy.unknown_kid {
+            UnknownKid::Hold => Vec::new(),
+            UnknownKid::TryAll => self.keys.iter().filter(|key| !key.is_retired).collect(),
+        };
+        (keys, OpenError::UnknownKey)
     }
 
     fn find(&self, name: &str) -> Option<&PayloadKey> {

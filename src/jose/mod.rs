@@ -20,9 +20,10 @@ pub mod key_error;
 pub mod keyring;
 pub mod sealing;
 
+pub use enc::Enc;
 pub use encrypting::{EncryptError, encrypt};
 pub use generating::{generate_missing, public_key_pem};
-pub use guard::OpenPolicy;
+pub use guard::{OpenPolicy, UnknownKid};
 pub use json::JsonFault;
 pub use key_error::KeyError;
 pub use key_files::exposed_files;

@@ -46,15 +46,16 @@ impl Keyring {
         fingerprint_hint: Option<&str>,
     ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         let token = guard::check(token, &self.policy).map_err(|Refused| OpenError::Refused)?;
-        let candidates = self
-            .candidates(&token.header, fingerprint_hint)
-            .inspect_err(|_| log_unknown(&token.header, fingerprint_hint))?;
-        candidates
-            .iter()
+        let (candidates, closed) = self.candidates(&token.header, fingerprint_hint);
+        let opened = candidates
+            .into_iter()
             .filter(|key| key.modulus_length == token.encrypted_key.len())
             .take(MAX_PRIVATE_OPERATIONS)
-            .find_map(|key| self.open_with(key, &token))
-            .ok_or(OpenError::Refused)
+            .find_map(|key| self.open_with(key, &token));
+        if opened.is_none() && closed == OpenError::UnknownKey {
+            log_unknown(&token.header, fingerprint_hint);
+        }
+        opened.ok_or(closed)
     }
 
     fn open_with(&self, key: &PayloadKey, token: &Checked<'_>) -> Option<Zeroizing<Vec<u8>>> {

@@ -6,15 +6,23 @@ use crate::jose::json::{self, JsonFault};
 
 const PLAIN: &str = "digitalCardUpdateNotifications";
 const ENCRYPTED: &str = "encryptedDigitalCardUpdateNotifications";
+const FINGERPRINT: &str = "keyFingerprintId";
 
 /// A body that can be kept.
 pub enum Envelope {
     /// The plain list, as it came: its elements are looked at later, one by one.
     Plain(Value),
-    /// The fully encrypted list: a JWE, or whatever stood in its place.
-    Encrypted(Value),
-    /// Both forms at once. Kept, but never applied: which one is meant is not known.
-    Both,
+    Encrypted(EncryptedList),
+    /// Both forms at once: which one is meant is not known.
+    Both(Value, EncryptedList),
+}
+
+/// The fully encrypted list.
+pub struct EncryptedList {
+    /// A JWE, or whatever stood in its place.
+    pub token: Value,
+    /// A `keyFingerprintId` beside it.
+    pub fingerprint: Option<String>,
 }
 
 /// Why a body cannot be kept. Quotes nothing of it.
@@ -49,10 +57,18 @@ impl Envelope {
             return Err(EnvelopeFault::NotAnObject);
         };
         let mut take = |name: &str| fields.remove(name).filter(|value| !value.is_null());
-        match (take(PLAIN), take(ENCRYPTED)) {
+        let plain = take(PLAIN);
+        let encrypted = take(ENCRYPTED).map(|token| EncryptedList {
+            token,
+            fingerprint: fields
+                .get(FINGERPRINT)
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+        });
+        match (plain, encrypted) {
             (Some(list), None) => Ok(Self::Plain(list)),
-            (None, Some(token)) => Ok(Self::Encrypted(token)),
-            (Some(_), Some(_)) => Ok(Self::Both),
+            (None, Some(encrypted)) => Ok(Self::Encrypted(encrypted)),
+            (Some(list), Some(encrypted)) => Ok(Self::Both(list, encrypted)),
             (None, None) => Err(EnvelopeFault::NeitherField),
         }
     }
@@ -60,7 +76,9 @@ impl Envelope {
     /// The number of elements that can be counted without a key.
     pub fn visible_items(&self) -> usize {
         match self {
-            Self::Plain(Value::Array(elements)) => elements.len(),
+            Self::Plain(Value::Array(elements)) | Self::Both(Value::Array(elements), _) => {
+                elements.len()
+            }
             _ => 1,
         }
     }

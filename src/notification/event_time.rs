@@ -3,29 +3,30 @@
 use chrono::DateTime;
 use serde_json::Value;
 
+use crate::domain::{TimeUnit, WireForm};
+
 /// Above this a number counts milliseconds, below it seconds (10^11 s is the year 5138).
 const MILLISECONDS_FROM: i64 = 100_000_000_000;
-/// An event time further ahead of its receipt than this is not believed.
-const MAX_AHEAD_MS: i64 = 600_000;
 
 /// The event time in milliseconds since 1970 (UTC): epoch milliseconds or seconds as text or
-/// number, or ISO-8601. `None` if there is none, if it cannot be read, or if it lies more than ten
-/// minutes after the receipt. Never passes through a float.
-pub fn event_time(value: Option<&Value>, received_at: i64) -> Option<i64> {
+/// number, or ISO-8601. `None` if there is none, if it cannot be read, or if it lies further after
+/// the receipt than is believed. Never passes through a float.
+pub fn event_time(value: Option<&Value>, received_at: i64, wire: &WireForm) -> Option<i64> {
     let time = match value? {
-        Value::Number(number) => epoch(number.as_i64()?),
-        Value::String(text) => from_text(text),
+        Value::Number(number) => epoch(number.as_i64()?, wire.event_time_unit),
+        Value::String(text) => from_text(text, wire.event_time_unit),
         _ => None,
     }?;
-    (time <= received_at.saturating_add(MAX_AHEAD_MS)).then_some(time)
+    let latest = received_at.saturating_add(wire.max_ahead.saturating_mul(1000));
+    (time <= latest).then_some(time)
 }
 
-fn from_text(text: &str) -> Option<i64> {
+fn from_text(text: &str, unit: TimeUnit) -> Option<i64> {
     if text.starts_with(|c: char| c.is_ascii_digit()) && text.bytes().all(|b| b.is_ascii_digit()) {
         if text.starts_with('0') {
             return None;
         }
-        return epoch(text.parse().ok()?);
+        return epoch(text.parse().ok()?, unit);
     }
     let time = DateTime::parse_from_rfc3339(text)
         // Mastercard's patterns also allow an offset without a colon.
@@ -34,12 +35,14 @@ fn from_text(text: &str) -> Option<i64> {
     Some(time.timestamp_millis()).filter(|time| *time > 0)
 }
 
-fn epoch(number: i64) -> Option<i64> {
-    match number {
-        i64::MIN..=0 => None,
-        1..MILLISECONDS_FROM => number.checked_mul(1000),
-        _ => Some(number),
-    }
+fn epoch(number: i64, unit: TimeUnit) -> Option<i64> {
+    let in_seconds = match unit {
+        TimeUnit::Auto => number < MILLISECONDS_FROM,
+        TimeUnit::Seconds => true,
+        TimeUnit::Milliseconds => false,
+    };
+    let factor = if in_seconds { 1000 } else { 1 };
+    number.checked_mul(factor).filter(|time| *time > 0)
 }
 
 #[cfg(test)]
@@ -48,6 +51,10 @@ mod tests {
     use serde_json::json;
 
     const RECEIVED: i64 = 1_784_541_700_000;
+
+    fn event_time(value: Option<&Value>, received_at: i64) -> Option<i64> {
+        super::event_time(value, received_at, &WireForm::default())
+    }
 
     #[test]
     fn w14_the_four_forms_of_one_instant_are_equal() {

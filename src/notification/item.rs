@@ -4,12 +4,9 @@ use serde_json::{Map, Value};
 
 use super::event_time;
 use crate::domain::{
-    CardId, Hold, MaskedFields, ReportedStatus, masked_fields, without_full_numbers,
+    CardId, Hold, MaskedFields, ReportedStatus, WireForm, masked_fields, without_full_numbers,
 };
 
-const TOKEN_REFRESH: &str = "TOKEN_REFRESH";
-/// The published spelling, then the one it is easily mistaken for. The first usable time counts.
-const EVENT_TIME_FIELDS: [&str; 2] = ["eventTimeStamp", "eventTimestamp"];
 /// Longer reason codes are cut: they are shown, never decided upon.
 const MAX_REASON: usize = 64;
 
@@ -47,7 +44,7 @@ pub struct Unreadable(pub Hold);
 
 impl Item {
     /// Reads an element. Only what is not an object, or names no card, is refused.
-    pub fn read(element: Value, received_at: i64) -> Result<Self, Unreadable> {
+    pub fn read(element: Value, received_at: i64, wire: &WireForm) -> Result<Self, Unreadable> {
         let Value::Object(mut fields) = element else {
             return Err(Unreadable(Hold::NOT_A_NOTIFICATION));
         };
@@ -58,15 +55,17 @@ impl Item {
             .and_then(|id| CardId::parse(id).ok())
             .ok_or(Unreadable(Hold::NO_CARD_ID))?;
         let reason = text(fields.get("reasonCode"));
-        let times = EVENT_TIME_FIELDS.map(|name| fields.remove(name));
-        let payment = payment_part(&mut fields, reason.as_deref());
+        // All of them are taken out, the first usable one counts.
+        let names = wire.event_time_fields.iter();
+        let times: Vec<_> = names.map(|name| fields.remove(name)).collect();
+        let payment = payment_part(&mut fields, reason.as_deref(), wire);
         Ok(Self {
             card_id,
             event_time: times
                 .iter()
-                .find_map(|time| event_time(time.as_ref(), received_at)),
+                .find_map(|time| event_time(time.as_ref(), received_at, wire)),
             reason: reason.map(|reason| shown(&reason)),
-            status: reported_status(&masked_card),
+            status: reported_status(&masked_card, wire),
             masked: masked_fields(&masked_card),
             payment,
             content: Value::Object(fields),
@@ -75,7 +74,12 @@ impl Item {
 }
 
 /// Takes `paymentData` out of the element, so that no number stays in its content.
-fn payment_part(fields: &mut Map<String, Value>, reason: Option<&str>) -> PaymentPart {
+fn payment_part(
+    fields: &mut Map<String, Value>,
+    reason: Option<&str>,
+    wire: &WireForm,
+) -> PaymentPart {
+    let is_refresh = reason.is_some_and(|reason| wire.refresh_reasons.iter().any(|r| r == reason));
     let fingerprint = fields.remove("keyFingerprintId");
     match fields.remove("paymentData") {
         Some(Value::String(token)) if !token.is_empty() => PaymentPart::Jwe {
@@ -83,19 +87,19 @@ fn payment_part(fields: &mut Map<String, Value>, reason: Option<&str>) -> Paymen
             fingerprint: text(fingerprint.as_ref()),
         },
         Some(clear @ Value::Object(_)) => PaymentPart::Clear(clear),
-        // With TOKEN_REFRESH the data always comes: without it the refresh cannot be read.
-        None | Some(Value::Null) if reason != Some(TOKEN_REFRESH) => PaymentPart::Absent,
+        // With a refresh the data always comes: without it the refresh cannot be read.
+        None | Some(Value::Null) if !is_refresh => PaymentPart::Absent,
         _ => PaymentPart::Missing,
     }
 }
 
-/// Strict: exactly one of the three words, else unknown. A missing status is unknown too.
-fn reported_status(masked_card: &Value) -> ReportedStatus {
+/// Strict: exactly one of the known words, else unknown. A missing status is unknown too.
+fn reported_status(masked_card: &Value, wire: &WireForm) -> ReportedStatus {
     let word = masked_card
         .get("digitalCardData")
         .and_then(|data| data.get("status"));
     match word {
-        Some(Value::String(word)) => match ReportedStatus::from_word(word) {
+        Some(Value::String(word)) => match wire.status(word) {
             ReportedStatus::Unknown(word) => ReportedStatus::Unknown(shown(&word)),
             known => known,
         },

@@ -10,7 +10,7 @@ mod identity;
 mod item;
 mod payment_data;
 
-pub use envelope::{Envelope, EnvelopeFault, elements};
+pub use envelope::{EncryptedList, Envelope, EnvelopeFault, elements};
 pub use event_time::event_time;
 pub use identity::identity;
 pub use item::{Item, PaymentPart, Unreadable};

@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::opening::{Opened, OpenedItem, OpenedPayment, Part};
 use super::rows::{Origin, bare_row, is_effective, status_word};
 use crate::domain::{
-    Card, CardId, Decision, Hold, Input, Job, Notice, Payment, Policy, Rank, Rule, TraceStep,
-    Verdict, decide, without_full_numbers,
+    Card, CardId, Decision, Hold, Input, Job, JobKind, Notice, Payment, Policy, Rank, Rule,
+    TraceStep, Verdict, decide, without_full_numbers,
 };
 use crate::jose::json::canonical;
 use crate::store::{DecidedBefore, DeliveryState, NotificationRow, StoreError, Tx};
@@ -89,6 +89,8 @@ struct Batch<'a> {
     new: Vec<NotificationRow>,
     again: Vec<NotificationRow>,
     jobs: Vec<(CardId, Job, String)>,
+    /// Cards for which no cryptogram is due any more.
+    withdrawn: BTreeSet<CardId>,
     done: Vec<i64>,
     held: Vec<i64>,
 }
@@ -125,6 +127,7 @@ impl<'a> Batch<'a> {
             new: Vec::new(),
             again: Vec::new(),
             jobs: Vec::new(),
+            withdrawn: BTreeSet::new(),
             done: Vec::new(),
             held: Vec::new(),
         })
@@ -239,6 +242,14 @@ impl<'a> Batch<'a> {
     /// Keeps the card as decided and the calls that follow; returns the row's part of the decision.
     fn take_in(&mut self, origin: Origin, card_id: CardId, decision: Decision) -> NotificationRow {
         let notification_id = format!("{}.{}", origin.delivery_id, origin.index);
+        if decision.no_longer_due {
+            // Those of this batch are not written yet.
+            let is_call = |(id, job, _): &(CardId, Job, String)| {
+                *id == card_id && job.kind != JobKind::GetCard
+            };
+            self.jobs.retain(|queued| !is_call(queued));
+            self.withdrawn.insert(card_id.clone());
+        }
         for job in decision.jobs {
             self.jobs
                 .push((card_id.clone(), job, notification_id.clone()));
@@ -284,6 +295,9 @@ impl<'a> Batch<'a> {
         tx.record(&self.new, &self.again)?;
         tx.set_delivery_state(&self.done, DeliveryState::Done)?;
         tx.set_delivery_state(&self.held, DeliveryState::Held)?;
+        for card_id in &self.withdrawn {
+            tx.withdraw_cryptogram_calls(card_id)?;
+        }
         for (card_id, job, notification_id) in &self.jobs {
             tx.queue_job(card_id, job, Some(notification_id), self.now)?;
         }

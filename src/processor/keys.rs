@@ -1,8 +1,9 @@
 //! The payload keys in use, followed through changes of the key folder.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crate::jose::{KeyError, Keyring, OpenPolicy};
 
@@ -13,20 +14,21 @@ pub struct KeyFolder {
     keyring: Arc<Keyring>,
     every: Option<Duration>,
     looked_at: Instant,
-    seen: Vec<(PathBuf, u64, Option<SystemTime>)>,
+    seen: Vec<Seen>,
 }
 
 impl KeyFolder {
     /// Loads the keys. `every` is the time between two looks at the folder, none for never.
     pub fn load(
         folder: PathBuf,
-        allow_cbc: bool,
+        policy: OpenPolicy,
         every: Option<Duration>,
     ) -> Result<Self, KeyError> {
-        let policy = OpenPolicy { allow_cbc };
+        // Before the keys: what changes meanwhile is seen at the next look.
+        let seen = listing(&folder);
         Ok(Self {
-            keyring: Arc::new(Keyring::load(&folder, policy)?),
-            seen: listing(&folder),
+            keyring: Arc::new(Keyring::load(&folder, policy.clone())?),
+            seen,
             folder,
             policy,
             every,
@@ -54,7 +56,7 @@ impl KeyFolder {
             return false;
         }
         self.seen = listing;
-        let loaded = Keyring::load(&self.folder, self.policy)
+        let loaded = Keyring::load(&self.folder, self.policy.clone())
             .and_then(|newer| self.keyring.same_keys_or_more(&newer).map(|()| newer));
         match loaded {
             Ok(newer) if newer.is_empty() && !self.keyring.is_empty() => {
@@ -74,8 +76,11 @@ impl KeyFolder {
     }
 }
 
-/// What the folder holds, to notice a change: names, sizes and times of modification.
-fn listing(folder: &std::path::Path) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
+/// A file's name with its length and the time of its last change, of content or of access rights.
+type Seen = (PathBuf, u64, (i64, i64));
+
+/// What the folder holds, to notice a change.
+fn listing(folder: &std::path::Path) -> Vec<Seen> {
     let payload = std::fs::read_dir(folder.join("payload"))
         .into_iter()
         .flatten()
@@ -85,7 +90,7 @@ fn listing(folder: &std::path::Path) -> Vec<(PathBuf, u64, Option<SystemTime>)> 
     files.sort();
     let seen = |path: PathBuf| {
         let data = std::fs::metadata(&path).ok()?;
-        Some((path, data.len(), data.modified().ok()))
+        Some((path, data.len(), (data.ctime(), data.ctime_nsec())))
     };
     files.into_iter().filter_map(seen).collect()
 }

@@ -196,7 +196,13 @@ impl Processor {
     fn open(&self, deliveries: Vec<Delivery>, keyring: &Keyring, threads: usize) -> Vec<Opened> {
         // Only this thread works with this keyring.
         let before = keyring.private_operations();
-        let opened = opening::open_all(deliveries, keyring, self.store.keys(), threads);
+        let opened = opening::open_all(
+            deliveries,
+            keyring,
+            self.store.keys(),
+            &self.policy,
+            threads,
+        );
         let operations = keyring.private_operations().saturating_sub(before);
         self.metrics.private_operations(operations);
         opened

@@ -3,11 +3,11 @@
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::domain::{Hold, PaymentData};
+use crate::domain::{BothForms, Hold, PaymentData, Policy};
 use crate::jose::json::{canonical, parse};
 use crate::jose::{Keyring, OpenError, StorageKeys};
 use crate::notification::{
-    Envelope, Item, PaymentPart, Unreadable, elements, identity, payment_data,
+    EncryptedList, Envelope, Item, PaymentPart, Unreadable, elements, identity, payment_data,
 };
 use crate::store::Delivery;
 
@@ -50,9 +50,10 @@ pub fn open_all(
     deliveries: Vec<Delivery>,
     keyring: &Keyring,
     keys: &StorageKeys,
+    policy: &Policy,
     threads: usize,
 ) -> Vec<Opened> {
-    let open = |delivery: &Delivery| open_delivery(delivery, keyring, keys);
+    let open = |delivery: &Delivery| open_delivery(delivery, keyring, keys, policy);
     if deliveries.len() < 2 || threads < 2 {
         return deliveries.iter().map(open).collect();
     }
@@ -80,12 +81,17 @@ pub fn set_aside(delivery: Delivery) -> Opened {
     }
 }
 
-fn open_delivery(delivery: &Delivery, keyring: &Keyring, keys: &StorageKeys) -> Opened {
-    let read = |element| match Item::read(element, delivery.received_at) {
+fn open_delivery(
+    delivery: &Delivery,
+    keyring: &Keyring,
+    keys: &StorageKeys,
+    policy: &Policy,
+) -> Opened {
+    let read = |element| match Item::read(element, delivery.received_at, &policy.wire) {
         Ok(item) => Part::Item(Box::new(open_item(item, keyring, keys))),
         Err(Unreadable(hold)) => Part::Held(hold),
     };
-    let parts = match split(delivery, keyring) {
+    let parts = match split(delivery, keyring, policy.both_forms) {
         Ok(elements) => elements.into_iter().map(read).collect(),
         Err(hold) => vec![Part::Held(hold)],
     };
@@ -98,19 +104,38 @@ fn open_delivery(delivery: &Delivery, keyring: &Keyring, keys: &StorageKeys) -> 
 }
 
 /// The elements of a delivery's body.
-fn split(delivery: &Delivery, keyring: &Keyring) -> Result<Vec<Value>, Hold> {
+fn split(
+    delivery: &Delivery,
+    keyring: &Keyring,
+    both_forms: BothForms,
+) -> Result<Vec<Value>, Hold> {
     let body = delivery.body.as_ref().ok_or(Hold::PROCESSING_FAILED)?;
     match Envelope::parse(body).map_err(|_| Hold::NOT_A_NOTIFICATION)? {
-        Envelope::Plain(list @ Value::Array(_)) => elements(list).ok_or(Hold::NOT_A_NOTIFICATION),
-        Envelope::Plain(_) => Err(Hold::NOT_A_NOTIFICATION),
-        Envelope::Both => Err(Hold::BOTH_FORMS),
-        Envelope::Encrypted(Value::String(token)) => {
-            let plaintext = keyring.open(&token, None).map_err(hold_of)?;
-            let list = parse(&plaintext).map_err(|_| Hold::UNREADABLE)?;
-            elements(list).ok_or(Hold::UNREADABLE)
-        }
-        Envelope::Encrypted(_) => Err(Hold::NOT_A_NOTIFICATION),
+        Envelope::Plain(list) => plain_elements(list),
+        Envelope::Encrypted(list) => encrypted_elements(list, keyring),
+        Envelope::Both(plain, encrypted) => match both_forms {
+            BothForms::Park => Err(Hold::BOTH_FORMS),
+            BothForms::Plain => plain_elements(plain),
+            BothForms::Encrypted => encrypted_elements(encrypted, keyring),
+        },
     }
+}
+
+fn plain_elements(list: Value) -> Result<Vec<Value>, Hold> {
+    match list {
+        Value::Array(elements) => Ok(elements),
+        _ => Err(Hold::NOT_A_NOTIFICATION),
+    }
+}
+
+fn encrypted_elements(list: EncryptedList, keyring: &Keyring) -> Result<Vec<Value>, Hold> {
+    let Value::String(token) = list.token else {
+        return Err(Hold::NOT_A_NOTIFICATION);
+    };
+    let fingerprint = list.fingerprint.as_deref();
+    let plaintext = keyring.open(&token, fingerprint).map_err(hold_of)?;
+    let list = parse(&plaintext).map_err(|_| Hold::UNREADABLE)?;
+    elements(list).ok_or(Hold::UNREADABLE)
 }
 
 /// Opens the payment data of an item, as far as the keys allow.

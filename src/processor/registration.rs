@@ -57,6 +57,9 @@ fn register_in(
     row.card_order = card.inputs_decided;
     row.changes = decision.changes;
     tx.record_registration(&row)?;
+    if decision.no_longer_due {
+        tx.withdraw_cryptogram_calls(&id)?;
+    }
     for job in &decision.jobs {
         tx.queue_job(&id, job, None, now)?;
     }

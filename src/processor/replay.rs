@@ -52,7 +52,7 @@ pub fn rehearse_deliveries(
         received_at: new.received_at,
         body: Some(Zeroizing::new(new.body.clone())),
     });
-    let opened = open_all(received.collect(), keyring, store.keys(), 1);
+    let opened = open_all(received.collect(), keyring, store.keys(), policy, 1);
     store.rehearse(|tx| {
         tx.insert_deliveries(new)?;
         let ids: Vec<String> = new.iter().map(|new| new.id.clone()).collect();
@@ -109,7 +109,7 @@ fn judge_content(
     now: i64,
 ) -> Result<Replayed, StoreError> {
     let damaged = StoreError::Damaged("an item's content cannot be read");
-    let Some(item) = item_of(view, content) else {
+    let Some(item) = item_of(view, content, policy) else {
         return Err(damaged);
     };
     let mut opened = open_item(item, keyring, keys);
@@ -133,17 +133,17 @@ fn judge_content(
 }
 
 /// The item as it was received, put together again.
-fn item_of(view: &NotificationView, content: &KeptContent) -> Option<Item> {
+fn item_of(view: &NotificationView, content: &KeptContent, policy: &Policy) -> Option<Item> {
     let Value::Object(mut element) = parse(&content.element).ok()? else {
         return None;
     };
-    if let Some(time) = view.event_time {
-        element.insert("eventTimeStamp".to_owned(), time.into());
-    }
     if let Some(payment) = &content.payment {
         element.insert("paymentData".to_owned(), parse(payment).ok()?);
     }
-    Item::read(Value::Object(element), view.received_at).ok()
+    let item = Item::read(Value::Object(element), view.received_at, &policy.wire).ok()?;
+    // It stands beside the content: in which field and form it came is forgotten.
+    let event_time = view.event_time;
+    Some(Item { event_time, ..item })
 }
 
 /// Decides the held parts of the delivery of an item anew.
@@ -156,7 +156,12 @@ fn reopen(
     now: i64,
 ) -> Result<Replayed, StoreError> {
     let delivery = tx.read_deliveries(&[view.delivery_sequence])?;
-    apply(tx, open_all(delivery, keyring, keys, 1), policy, now)?;
+    apply(
+        tx,
+        open_all(delivery, keyring, keys, policy, 1),
+        policy,
+        now,
+    )?;
     let judged = tx.notification(&view.id)?.unwrap_or(view);
     Ok(judged.into())
 }

@@ -5,12 +5,23 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::{DEFAULTS, Settings, mistakes};
+use crate::domain::ReportedStatus;
 
 /// The file read when `--config` names none, if it is there.
 const DEFAULT_FILE: &str = "tokenkeep.toml";
 const PREFIX: &str = "TOKENKEEP_";
 /// Read by the command line itself, not a setting.
 const NOT_SETTINGS: [&str; 1] = ["TOKENKEEP_CONFIG"];
+
+/// Fields of an element that hold something other than its time.
+const TAKEN_FIELDS: [&str; 4] = [
+    "maskedCard",
+    "reasonCode",
+    "paymentData",
+    "keyFingerprintId",
+];
+/// Seconds; a clock that is wrong by more could block a card for longer than a day.
+const MOST_AHEAD: i64 = 86_400;
 
 /// What the command line says.
 #[derive(Debug, Default, Clone)]
@@ -68,15 +79,28 @@ impl Settings {
                 "policy.default_program names no program: {default}"
             ));
         }
+        if let Some(message) = self.notification_mistake() {
+            return inconsistent(message);
+        }
         if !(200..300).contains(&self.receiver.success_status) {
             return inconsistent("receiver.success_status is not a success (2xx)".to_owned());
         }
         if !self.receiver.path.starts_with('/') {
             return inconsistent("receiver.path does not begin with /".to_owned());
         }
+        if let Some(path) = self.receiver.unfit_sibling() {
+            return inconsistent(format!(
+                "receiver.sibling_paths: {path:?} does not begin with /, has a pattern in it, or is taken"
+            ));
+        }
         let limits = [
             ("receiver.queue", self.receiver.queue, 1_000_000),
             ("receiver.commit_batch", self.receiver.commit_batch, 1000),
+            (
+                "receiver.commit_patience",
+                self.receiver.commit_patience as usize,
+                60,
+            ),
             ("receiver.max_body", self.receiver.max_body, 16 << 20),
             ("receiver.max_items", self.receiver.max_items, 10_000),
             (
@@ -93,6 +117,31 @@ impl Settings {
             Some((name, _, most)) => inconsistent(format!("{name} must be from 1 to {most}")),
             None => Ok(self),
         }
+    }
+
+    /// What is wrong with how notifications are to be read.
+    fn notification_mistake(&self) -> Option<String> {
+        let wire = &self.notification;
+        let is_taken = |name: &&String| TAKEN_FIELDS.contains(&name.as_str());
+        let published = |word: &&String| {
+            let word = ReportedStatus::from_word(word);
+            !matches!(word, ReportedStatus::Unknown(_))
+        };
+        if wire.event_time_fields.is_empty() {
+            return Some("notification.event_time_fields: the list is empty".to_owned());
+        }
+        if let Some(name) = wire.event_time_fields.iter().find(is_taken) {
+            return Some(format!(
+                "notification.event_time_fields: {name} has another meaning"
+            ));
+        }
+        if let Some(word) = wire.status_words.keys().find(published) {
+            return Some(format!(
+                "notification.status_words: {word} has its own meaning"
+            ));
+        }
+        let in_range = (0..=MOST_AHEAD).contains(&wire.max_ahead);
+        (!in_range).then(|| format!("notification.max_ahead must be from 0 to {MOST_AHEAD}"))
     }
 }
 
@@ -193,7 +242,12 @@ fn setting_of(name: &str) -> Option<String> {
         .filter(|_| !NOT_SETTINGS.contains(&name))?;
     // The tests' own variables are nobody's settings.
     let is_test = setting.starts_with("TEST_");
-    (!is_test).then(|| setting.to_lowercase().replace("__", "."))
+    // The case of Mastercard's words counts.
+    let words = setting.strip_prefix("NOTIFICATION__STATUS_WORDS__");
+    (!is_test).then(|| match words {
+        Some(word) => format!("{}.{word}", mistakes::STATUS_WORDS),
+        None => setting.to_lowercase().replace("__", "."),
+    })
 }
 
 pub(super) fn get<'a>(table: &'a Table, name: &str) -> Option<&'a Value> {
@@ -226,8 +280,11 @@ fn from_text(current: Option<&Value>, text: &str) -> Value {
         Some(Value::Integer(_)) => text.parse().ok().map(Value::Integer),
         Some(Value::Boolean(_)) => text.parse().ok().map(Value::Boolean),
         Some(Value::Array(_)) => {
-            let items = text.split(',').map(|item| Value::from(item.trim()));
-            Some(Value::Array(items.collect()))
+            let items = text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty());
+            Some(Value::Array(items.map(Value::from).collect()))
         }
         _ => None,
     };

@@ -8,6 +8,8 @@ use super::load::{SettingsError, check, get, set};
 /// A program with every setting it can have, to know their names and kinds.
 const PROGRAM: &str = include_str!("program.toml");
 const PROGRAMS: &str = "programs";
+/// A table whose names are the merchant's, too.
+pub(super) const STATUS_WORDS: &str = "notification.status_words";
 /// Names less alike than this are no suggestion.
 const LIKENESS: f64 = 0.75;
 
@@ -61,7 +63,8 @@ pub(super) fn unknown(name: &str, known: &Table) -> String {
     }
 }
 
-/// The defaults with a program of the name that a setting is of, if it is one of a program's.
+/// The defaults with a program of the name that a setting is of, if it is one of a program's, and
+/// with the status word that it is, if it is one.
 pub(super) fn template(name: &str, defaults: &Table) -> Table {
     let mut known = defaults.clone();
     let program = name
@@ -74,6 +77,10 @@ pub(super) fn template(name: &str, defaults: &Table) -> Table {
             &format!("{PROGRAMS}.{program}"),
             Value::Table(fields),
         );
+    }
+    let is_word = |rest: &str| rest.starts_with('.');
+    if name.strip_prefix(STATUS_WORDS).is_some_and(is_word) {
+        set(&mut known, name, Value::from("ACTIVE"));
     }
     known
 }

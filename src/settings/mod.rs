@@ -12,9 +12,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
-use crate::domain::{CryptogramPolicy, MismatchPolicy, Policy, ProgramMatch, UnknownCardPolicy};
+use crate::domain::{
+    BothForms, CryptogramPolicy, MismatchPolicy, Policy, ProgramMatch, UnknownCardPolicy, WireForm,
+};
+use crate::jose::{Enc, OpenPolicy, UnknownKid};
 use crate::telemetry::LogFormat;
 
 pub use load::{Overrides, SettingsError};
@@ -36,6 +40,7 @@ pub struct Settings {
     pub log: LogSettings,
     pub receiver: ReceiverSettings,
     pub processor: ProcessorSettings,
+    pub notification: WireForm,
     pub policy: PolicySettings,
     #[serde(default)]
     pub programs: BTreeMap<String, ProgramSettings>,
@@ -55,6 +60,7 @@ impl std::fmt::Debug for Settings {
             .field("log", &self.log)
             .field("receiver", &self.receiver)
             .field("processor", &self.processor)
+            .field("notification", &self.notification)
             .field("policy", &self.policy)
             .field("programs", &self.programs)
             .finish()
@@ -95,6 +101,7 @@ pub struct LogSettings {
 #[serde(deny_unknown_fields)]
 pub struct ReceiverSettings {
     pub path: String,
+    pub sibling_paths: Vec<String>,
     pub success_status: u16,
     pub media_types: Vec<String>,
     pub max_body: usize,
@@ -102,6 +109,7 @@ pub struct ReceiverSettings {
     pub(super) body_deadline: u64,
     pub queue: usize,
     pub commit_batch: usize,
+    pub(super) commit_patience: u64,
     pub retry_after: u32,
 }
 
@@ -110,6 +118,19 @@ impl ReceiverSettings {
     pub fn body_deadline(&self) -> Duration {
         Duration::from_secs(self.body_deadline)
     }
+
+    /// A sibling path that cannot be one beside the notification path and `/livez`.
+    fn unfit_sibling(&self) -> Option<&String> {
+        let taken = [self.path.as_str(), "/livez"];
+        self.sibling_paths.iter().find(|path| {
+            !path.starts_with('/') || path.contains(['{', '}']) || taken.contains(&path.as_str())
+        })
+    }
+
+    /// Time a request waits for its commit.
+    pub fn commit_patience(&self) -> Duration {
+        Duration::from_secs(self.commit_patience)
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -117,7 +138,9 @@ impl ReceiverSettings {
 pub struct ProcessorSettings {
     pub batch: u32,
     threads: usize,
-    pub allow_cbc: bool,
+    #[serde(deserialize_with = "not_empty")]
+    pub enc: Vec<Enc>,
+    pub unknown_kid: UnknownKid,
     key_reload: u64,
 }
 
@@ -129,6 +152,14 @@ impl ProcessorSettings {
             cores()
         } else {
             self.threads
+        }
+    }
+
+    /// What may be opened, and with which keys.
+    pub fn opening(&self) -> OpenPolicy {
+        OpenPolicy {
+            enc: self.enc.clone(),
+            unknown_kid: self.unknown_kid,
         }
     }
 
@@ -147,6 +178,7 @@ pub struct PolicySettings {
     pub checkout_on_number_change: bool,
     pub checkout_on_expiry_change: bool,
     pub payment_data_mismatch: MismatchPolicy,
+    pub both_forms: BothForms,
     retry_window: i64,
 }
 
@@ -165,6 +197,19 @@ pub enum ProgramKind {
     MastercardCheckout,
 }
 
+/// A list that makes no sense without an entry.
+fn not_empty<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let list = Vec::deserialize(deserializer)?;
+    match list.is_empty() {
+        true => Err(D::Error::custom("the list is empty")),
+        false => Ok(list),
+    }
+}
+
 impl Settings {
     /// The policy the domain follows.
     pub fn policy(&self) -> Policy {
@@ -178,12 +223,14 @@ impl Settings {
         Policy {
             unknown_card: self.policy.unknown_card,
             payment_data_mismatch: self.policy.payment_data_mismatch,
+            both_forms: self.policy.both_forms,
             cryptogram: self.policy.cryptogram,
             checkout_on_number_change: self.policy.checkout_on_number_change,
             checkout_on_expiry_change: self.policy.checkout_on_expiry_change,
             retry_window: self.policy.retry_window.saturating_mul(1000),
             programs: self.programs.iter().filter_map(has_service_id).collect(),
             default_program: (!default.is_empty()).then(|| default.clone()),
+            wire: self.notification.clone(),
         }
     }
 

@@ -1,12 +1,31 @@
 //! How the layers of settings go over one another, and how mistakes in them are told.
 
 use super::{Overrides, Role, Settings, SettingsError};
+use crate::domain::{Policy, WireForm};
+use crate::jose::OpenPolicy;
 
 fn load(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     let variables = variables
         .iter()
         .map(|(n, v)| (n.to_string(), v.to_string()));
     Settings::load(&Overrides::default(), variables)
+}
+
+#[test]
+fn the_defaults_of_the_rooms_are_those_of_the_file() {
+    let settings = Settings::defaults().unwrap();
+    assert_eq!(settings.notification, WireForm::default());
+    assert_eq!(settings.processor.opening(), OpenPolicy::default());
+    assert_eq!(settings.policy().both_forms, Policy::default().both_forms);
+}
+
+#[test]
+fn an_empty_variable_is_an_empty_list() {
+    let none = [("TOKENKEEP_NOTIFICATION__REFRESH_REASONS", "")];
+    let settings = load(&none).unwrap();
+    assert!(settings.notification.refresh_reasons.is_empty());
+    let told = mistake(&[("TOKENKEEP_PROCESSOR__ENC", "")]);
+    assert!(told.starts_with("TOKENKEEP_PROCESSOR__ENC: "), "{told}");
 }
 
 fn mistake(variables: &[(&str, &str)]) -> String {

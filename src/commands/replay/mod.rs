@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::failure::Failure;
 use super::tables::progress_style;
 use super::{Common, open_store};
-use crate::jose::{Keyring, OpenPolicy};
+use crate::jose::Keyring;
 use crate::processor::{KeyFolder, Processor, Replayed, rehearse_deliveries};
 use crate::settings::Settings;
 use crate::store::{NewDelivery, Store};
@@ -84,10 +84,8 @@ fn delivery(body: &Body, clock: &Clock) -> NewDelivery {
 }
 
 fn rehearse(settings: &Settings, store: &Store, bodies: &[Body]) -> Result<Vec<Replayed>, Failure> {
-    let policy = OpenPolicy {
-        allow_cbc: settings.processor.allow_cbc,
-    };
-    let keyring = Keyring::load(&settings.keys, policy).map_err(Failure::wrong)?;
+    let keyring =
+        Keyring::load(&settings.keys, settings.processor.opening()).map_err(Failure::wrong)?;
     let clock = Clock::system();
     let new: Vec<NewDelivery> = bodies.iter().map(|body| delivery(body, &clock)).collect();
     let policy = settings.policy();
@@ -109,7 +107,7 @@ fn decide(
     rate: Option<u32>,
 ) -> Result<Vec<Replayed>, Failure> {
     let clock = Clock::system();
-    let keys = KeyFolder::load(settings.keys.clone(), settings.processor.allow_cbc, None)
+    let keys = KeyFolder::load(settings.keys.clone(), settings.processor.opening(), None)
         .map_err(Failure::wrong)?;
     let processor = Processor {
         store: store.clone(),

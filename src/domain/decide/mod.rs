@@ -54,6 +54,7 @@ struct Judgement<'a> {
     flags: Vec<Flag>,
     trace: Vec<TraceStep>,
     asks_get_card: bool,
+    was_due: bool,
 }
 
 fn judge(card: Card, notice: Notice, policy: &Policy) -> Decision {
@@ -153,12 +154,14 @@ fn parked_until_registered() -> Decision {
             register: "card".to_owned(),
             step: "unknown here: waits until it is registered".to_owned(),
         }],
+        no_longer_due: false,
     }
 }
 
 impl<'a> Judgement<'a> {
     fn new(card: Card, rank: Rank, received_at: i64, policy: &'a Policy) -> Self {
         Self {
+            was_due: card.cryptogram_is_due(),
             card,
             policy,
             rank,
@@ -290,6 +293,7 @@ impl<'a> Judgement<'a> {
         let mut changes = earlier;
         changes.append(&mut self.changes);
         Decision {
+            no_longer_due: self.was_due && !self.card.cryptogram_is_due(),
             card: Some(self.card),
             verdict,
             rule,

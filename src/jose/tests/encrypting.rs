@@ -7,7 +7,7 @@ const ENCS: [&str; 4] = ["A128GCM", "A192GCM", "A256GCM", "A128CBC-HS256"];
 
 #[test]
 fn what_is_encrypted_opens_with_every_enc_and_iv_length() {
-    let keyring = Keyring::load(&repository("keys"), OpenPolicy { allow_cbc: true }).unwrap();
+    let keyring = Keyring::load(&repository("keys"), with_cbc()).unwrap();
     let pem = public_pem(&keyring, "demo-payload-2026");
     for enc in ENCS {
         for iv_length in [12, 16] {

@@ -61,7 +61,7 @@ fn j05_only_ivs_of_12_and_16_bytes_open() {
 
 #[test]
 fn j05_cbc_takes_an_iv_of_16_bytes_only() {
-    let policy = OpenPolicy { allow_cbc: true };
+    let policy = with_cbc();
     let keyring = Keyring::load(&repository("keys"), policy).unwrap();
     let header = HEADER.replace("A256GCM", "A128CBC-HS256");
     for length in [0, 1, 12, 15, 17] {

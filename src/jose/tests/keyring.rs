@@ -1,7 +1,7 @@
 //! Which keys are loaded, under which names, and which are not.
 
 use super::*;
-use crate::jose::{KeyError, exposed_files};
+use crate::jose::{KeyError, UnknownKid, encrypt, exposed_files};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 #[track_caller]
@@ -208,4 +208,32 @@ fn j33_a_new_keyring_may_add_and_drop_keys_but_not_put_another_under_a_known_nam
     )
     .unwrap();
     assert_eq!(old.same_keys_or_more(&load(&folder)), substituted("one"));
+}
+
+#[test]
+fn a_name_nobody_knows_tries_active_keys_only_where_that_is_allowed() {
+    let folder = folder_of_new_keys(&["a", "b", "c", "d", "e", "old"]);
+    write_settings(&folder, "default = \"e\"\nretired = [\"old\"]\n");
+    let try_all = OpenPolicy {
+        unknown_kid: UnknownKid::TryAll,
+        ..OpenPolicy::default()
+    };
+    for (policy, opened, operations) in [
+        (OpenPolicy::default(), "", [0; 6]),
+        // The default key first, then the others by their kids, four in all at most.
+        (try_all, "eabc", [1, 2, 3, 4, 4, 4]),
+    ] {
+        for (kid, operations) in ["e", "a", "b", "c", "d", "old"].iter().zip(operations) {
+            let keyring = Keyring::load(folder.path(), policy.clone()).unwrap();
+            let pem = public_pem(&keyring, kid);
+            let token = encrypt(PLAINTEXT, &pem, Some("nobody"), "A128GCM", 12).unwrap();
+            let expected = match opened.contains(kid) {
+                true => Ok(PLAINTEXT.to_vec()),
+                false => Err(OpenError::UnknownKey),
+            };
+            let outcome = keyring.open(&token, None).map(|plain| plain.to_vec());
+            assert_eq!(outcome, expected, "{kid}");
+            assert_eq!(keyring.private_operations(), operations, "{kid}");
+        }
+    }
 }

@@ -19,7 +19,7 @@ use openssl::symm::{Cipher, encrypt_aead};
 use tempfile::TempDir;
 
 use super::generating::generate_missing;
-use super::{Keyring, OpenError, OpenPolicy, public_key_pem};
+use super::{Enc, Keyring, OpenError, OpenPolicy, public_key_pem};
 
 pub const PLAINTEXT: &[u8] = br#"{"paymentToken":"5480983162311596"}"#;
 pub const HEADER: &str = r#"{"alg":"RSA-OAEP-256","enc":"A256GCM","kid":"demo-payload-2026"}"#;
@@ -30,6 +30,13 @@ pub fn repository(path: &str) -> PathBuf {
 
 pub fn demonstration_keys() -> Keyring {
     Keyring::load(&repository("keys"), OpenPolicy::default()).unwrap()
+}
+
+/// A policy that lets in CBC too.
+pub fn with_cbc() -> OpenPolicy {
+    let mut policy = OpenPolicy::default();
+    policy.enc.push(Enc::A128CbcHs256);
+    policy
 }
 
 /// A key folder with these payload keys, all of them new.

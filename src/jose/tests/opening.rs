@@ -209,7 +209,7 @@ fn j20_a_cek_of_the_wrong_length_is_refused_and_an_all_zero_one_is_not_special()
 fn j21_cbc_opens_only_where_it_is_allowed_and_only_unchanged() {
     let token = vector("a128cbc-hs256");
     assert_guarded(&demonstration_keys(), &token);
-    let keyring = Keyring::load(&repository("keys"), OpenPolicy { allow_cbc: true }).unwrap();
+    let keyring = Keyring::load(&repository("keys"), with_cbc()).unwrap();
     assert_eq!(
         number_in(&keyring.open(&token, None).unwrap()),
         "5480983162311596"
