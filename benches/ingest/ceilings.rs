@@ -20,7 +20,7 @@ pub fn serve_bare() {
     let served = rt::System::new().block_on(async {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
-        let answer = |_: web::Bytes| async { HttpResponse::NoContent() };
+        let answer = |_: web::Bytes| async { HttpResponse::NoContent().finish() };
         let app = move || App::new().route("/notifications/card", web::post().to(answer));
         let server = HttpServer::new(app).listen(listener)?.run();
         writeln!(std::io::stderr(), "receiving on http://{address}/")?;
@@ -37,9 +37,9 @@ pub struct Opens {
 
 /// Opens the `paymentData` of refreshes on all cores.
 pub fn opens(refreshes: &[String]) -> Opens {
-    let keyring = Keyring::load(&server::keys(), OpenPolicy::default())
-        .ok()
-        .expect("demo keys");
+    let Ok(keyring) = Keyring::load(&server::keys(), OpenPolicy::default()) else {
+        panic!("the demonstration keys are missing");
+    };
     let token = |body: &String| {
         let body: Value = serde_json::from_str(body).expect("a body");
         let token = &body["digitalCardUpdateNotifications"][0]["paymentData"];

@@ -1,8 +1,6 @@
 //! Killed under load: whatever got 204 is in the store after the restart, and applied once.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,59 +10,11 @@ use tokenkeep::jose::StorageKeys;
 use tokenkeep::store::{CardFilter, DatabaseUrl, NotificationFilter, Store};
 
 use crate::support::build::{NUMBER_1, plain, refresh, status};
+use crate::support::serve::Serve;
 use crate::support::{Backend, Client, START, TestDatabase, keys, wait_until};
 
 const KILLS: usize = 20;
 const SENDERS: usize = 8;
-
-/// A `serve` process of its own, on free ports.
-struct Serve {
-    child: Child,
-    url: String,
-}
-
-impl Serve {
-    fn start(database: &TestDatabase) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tokenkeep"))
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--api-listen",
-                "127.0.0.1:0",
-            ])
-            .arg("--keys")
-            .arg(keys())
-            .env("DATABASE_URL", database.url())
-            .env("RUST_LOG", "info")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let url = loop {
-            let line = lines.next().expect("the service listens").unwrap();
-            if let Some((_, url)) = line.split_once("receiving on ") {
-                break url.to_owned();
-            }
-        };
-        // Nobody may be blocked by a full pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url }
-    }
-
-    /// SIGKILL: no handler runs, nothing is flushed.
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Serve {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// Sends notifications of cards of its own until told to stop; returns how often each card's
 /// notification was acknowledged. Every fifth is a refresh, some are sent twice.

@@ -1,6 +1,7 @@
 //! Runs the built program on a test's database.
 
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -28,14 +29,32 @@ pub fn tokenkeep(database: &TestDatabase, arguments: &[&str]) -> Output {
 
 /// The same with more variables in its environment.
 pub fn with(database: &TestDatabase, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    let output = Command::new(env!("CARGO_BIN_EXE_tokenkeep"))
+    let mut command = command(database, arguments);
+    run(command.envs(variables.iter().copied()), "")
+}
+
+/// The same with this on its standard input.
+pub fn fed(database: &TestDatabase, arguments: &[&str], input: &str) -> Output {
+    run(&mut command(database, arguments), input)
+}
+
+fn command(database: &TestDatabase, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenkeep"));
+    command
         .args(arguments)
         .env("DATABASE_URL", database.url())
         .env("TOKENKEEP_KEYS", keys())
-        .env("RUST_LOG", "error")
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap();
+        .env("RUST_LOG", "error");
+    command
+}
+
+/// Runs a command to its end.
+pub fn run(command: &mut Command, input: &str) -> Output {
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = piped.stderr(Stdio::piped()).spawn().unwrap();
+    // A command that does not read it may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
     Output {
         code: output.status.code().unwrap(),
         stdout: String::from_utf8(output.stdout).unwrap(),

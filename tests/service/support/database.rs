@@ -125,3 +125,46 @@ impl TestDatabase {
         })
     }
 }
+
+/// One number, as a query returns it.
+#[derive(diesel::QueryableByName)]
+struct Number {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    number: i64,
+}
+
+impl TestDatabase {
+    /// The number that `query` selects as `number`.
+    pub fn number(&self, query: &str) -> i64 {
+        use diesel::{RunQueryDsl, SqliteConnection, sql_query};
+        let query = sql_query(query);
+        let row: Number = match self {
+            Self::Sqlite { .. } => query
+                .get_result(&mut SqliteConnection::establish(&self.url()).unwrap())
+                .unwrap(),
+            Self::Postgres { .. } => query
+                .get_result(&mut PgConnection::establish(&self.url()).unwrap())
+                .unwrap(),
+        };
+        row.number
+    }
+
+    /// How many deliveries are kept.
+    pub fn deliveries(&self) -> i64 {
+        self.number("SELECT count(*) AS number FROM deliveries")
+    }
+
+    /// Runs statements on a connection of their own, as an intruder would.
+    pub fn execute(&self, statements: &str) {
+        match self {
+            Self::Sqlite { .. } => diesel::SqliteConnection::establish(&self.url())
+                .unwrap()
+                .batch_execute(&format!("PRAGMA busy_timeout = 5000; {statements}"))
+                .unwrap(),
+            Self::Postgres { .. } => PgConnection::establish(&self.url())
+                .unwrap()
+                .batch_execute(statements)
+                .unwrap(),
+        }
+    }
+}

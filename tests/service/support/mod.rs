@@ -4,6 +4,10 @@ pub mod build;
 pub mod commands;
 pub mod database;
 pub mod http;
+pub mod key_folder;
+pub mod raw;
+pub mod serve;
+pub mod sql;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -72,7 +76,11 @@ impl App {
     /// Starts the service (again) on the same database.
     pub fn start(&mut self) {
         let time = self.clock.clone();
-        let clock = Clock::from_fn(move || time.load(Ordering::SeqCst));
+        self.start_with(Clock::from_fn(move || time.load(Ordering::SeqCst)));
+    }
+
+    /// The same with a clock of the test's own.
+    pub fn start_with(&mut self, clock: Clock) {
         self.service = Some(Service::start(&self.settings, clock).unwrap());
     }
 
@@ -106,6 +114,11 @@ impl App {
         };
         self.store().write(|tx| tx.insert_api_key(&kept)).unwrap();
         key
+    }
+
+    /// The public listener.
+    pub fn public(&self) -> std::net::SocketAddr {
+        self.service().public.unwrap()
     }
 
     /// URL of the notification path.

@@ -1,0 +1,296 @@
+//! What of a well-formed body is kept: batches, both forms, wrong types, unknown values, names that
+//! stand twice.
+
+use rstest::rstest;
+use serde_json::{Map, Value, json};
+
+use crate::support::build::{CARD, NUMBER_1, encrypted, plain, refresh, status};
+use crate::support::raw::post;
+use crate::support::{App, Backend, START};
+use crate::wire::{latest, shown, verdict};
+
+const LIST: &str = "digitalCardUpdateNotifications";
+const ENCRYPTED: &str = "encryptedDigitalCardUpdateNotifications";
+
+fn items(app: &App) -> i64 {
+    app.database
+        .number("SELECT count(*) AS number FROM notifications")
+}
+
+#[rstest]
+fn w16_a_batch_of_0_to_the_most_items_is_kept_whole_and_one_more_is_refused_whole(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let app = App::spawn_with(backend, |settings| settings.receiver.max_items = 300);
+    let batch = |count: i64| {
+        let element = |at| status(&format!("card-{count}-{at}"), Some(START - at), "ACTIVE");
+        plain(&(0..count).map(element).collect::<Vec<_>>())
+    };
+    for count in [0, 1, 100, 300] {
+        let before = items(&app);
+        app.deliver(&batch(count));
+        assert_eq!(items(&app) - before, count);
+    }
+    let cards = "SELECT count(*) AS number FROM cards WHERE status = 'ACTIVE'";
+    assert_eq!(app.database.number(cards), 401);
+    let reply = post(app.public(), batch(301).to_string().as_bytes());
+    assert_eq!((reply.status, &*reply.code()), (413, "too-many-items"));
+    assert_eq!(
+        reply.header("content-type"),
+        Some("application/problem+json")
+    );
+    assert_eq!(app.database.deliveries(), 4);
+    app.deliver(&batch(1));
+    assert_eq!(items(&app), 402);
+}
+
+#[rstest]
+fn w16_one_bad_item_at_any_position_of_five_is_quarantined_and_the_others_apply(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let app = App::spawn(backend);
+    let bad = [
+        (json!(7), "not-a-notification"),
+        (Value::Null, "not-a-notification"),
+        (json!({ "reasonCode": "STATUS_UPDATE" }), "no-card-id"),
+        (status("a b", Some(START), "ACTIVE"), "no-card-id"),
+    ];
+    for (kind, (bad, hold)) in bad.iter().enumerate() {
+        for position in 0..5 {
+            let card = |at| format!("card-{kind}-{position}-{at}");
+            let mut list: Vec<Value> = (0..4)
+                .map(|at| status(&card(at), Some(START), "ACTIVE"))
+                .collect();
+            list.insert(position, bad.clone());
+            app.deliver(&plain(&list));
+            for at in 0..4 {
+                assert_eq!(app.verdicts(&card(at)), ["applied"], "{}", card(at));
+            }
+            let query = format!(
+                "SELECT count(*) AS number FROM notifications WHERE verdict = 'quarantined' \
+                 AND hold = '{hold}' AND item_index = {position} AND delivery_sequence = \
+                 (SELECT max(sequence) FROM deliveries)"
+            );
+            assert_eq!(app.database.number(&query), 1, "{bad} at {position}");
+        }
+    }
+    assert_eq!(items(&app), 5 * 5 * 4);
+}
+
+#[rstest]
+fn w16_two_items_of_one_card_in_reverse_order_and_the_same_item_twice(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let app = App::spawn(backend);
+    let newer = status("reverse", Some(START - 1_000), "SUSPENDED");
+    let older = status("reverse", Some(START - 2_000), "ACTIVE");
+    app.deliver(&plain(&[newer, older]));
+    assert_eq!(app.verdicts("reverse"), ["applied", "stale"]);
+    assert_eq!(shown(&app, "reverse")["status"], "SUSPENDED");
+
+    let twice = refresh("twice", START - 1_000, NUMBER_1, ("12", "2031"));
+    app.deliver(&plain(&[twice.clone(), twice.clone()]));
+    app.deliver(&plain(&[twice]));
+    assert_eq!(app.verdicts("twice"), ["applied", "duplicate", "duplicate"]);
+    assert_eq!(app.due_cryptograms("twice"), [1]);
+}
+
+#[rstest]
+fn w17_both_forms_are_kept_and_parked_and_wrong_types_are_kept_and_quarantined(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let app = App::spawn(backend);
+    let list = json!([status(CARD, Some(START), "ACTIVE")]);
+    let token = encrypted(&list)[ENCRYPTED].clone();
+    let plain_values = [list.clone(), json!([]), json!(""), json!(7)];
+    let encrypted_values = [token, json!(""), json!(0), json!(false)];
+    for plain in &plain_values {
+        for encrypted in &encrypted_values {
+            app.deliver(&json!({ LIST: plain, ENCRYPTED: encrypted }));
+            assert_eq!(verdict(&latest(&app)), "parked(both-forms)", "{plain}");
+        }
+    }
+    assert_eq!(items(&app), 16);
+    let wrong = [
+        json!(""),
+        json!("x"),
+        json!(7),
+        json!(1.5),
+        json!(true),
+        json!({}),
+    ];
+    for value in &wrong {
+        app.deliver(&json!({ LIST: value }));
+        let verdict = verdict(&latest(&app));
+        assert_eq!(verdict, "quarantined(not-a-notification)", "{value}");
+    }
+    for (value, hold) in [
+        (json!(""), "unreadable"),
+        (json!("x"), "unreadable"),
+        (json!("a.b.c.d.e"), "unreadable"),
+        (json!(7), "not-a-notification"),
+        (json!(false), "not-a-notification"),
+        (json!([]), "not-a-notification"),
+        (list, "not-a-notification"),
+        (json!({ "ciphertext": "x" }), "not-a-notification"),
+    ] {
+        app.deliver(&json!({ ENCRYPTED: value }));
+        let verdict = verdict(&latest(&app));
+        assert_eq!(verdict, format!("quarantined({hold})"), "{value}");
+    }
+    assert!(app.card(CARD).is_none(), "nothing of it is applied");
+    assert_eq!(items(&app), 16 + 6 + 8);
+}
+
+/// A value at a place within an element; `None` takes the field away.
+fn changed(element: &Value, place: &[&str], value: Option<Value>) -> Value {
+    let mut element = element.clone();
+    let (name, parents) = place.split_last().unwrap();
+    let mut at = &mut element;
+    for parent in parents {
+        at = &mut at[*parent];
+    }
+    match value {
+        Some(value) => at[*name] = value,
+        None => drop(at.as_object_mut().unwrap().remove(*name)),
+    }
+    element
+}
+
+/// A place, what stands there, the verdict, and the card's status afterwards.
+type Case<'a> = (&'a [&'a str], Option<Value>, &'a str, Option<&'a str>);
+
+#[rstest]
+fn w18_unknown_values_and_missing_fields_are_kept_and_never_make_a_card_active(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let app = App::spawn(backend);
+    let (masked, digital) = ("maskedCard", "digitalCardData");
+    let state = [masked, digital, "status"];
+    let cases: [Case; 12] = [
+        (&["unknown"], Some(json!([1])), "applied", Some("ACTIVE")),
+        (
+            &[masked, "unknown"],
+            Some(json!({})),
+            "applied",
+            Some("ACTIVE"),
+        ),
+        (
+            &["reasonCode"],
+            Some(json!("NEW")),
+            "applied",
+            Some("ACTIVE"),
+        ),
+        (
+            &["reasonCode"],
+            Some(json!(["x"])),
+            "applied",
+            Some("ACTIVE"),
+        ),
+        (&["reasonCode"], None, "applied", Some("ACTIVE")),
+        (&["eventTimeStamp"], None, "applied", Some("ACTIVE")),
+        (
+            &state,
+            Some(json!("LOCKED")),
+            "parked(status-unknown)",
+            None,
+        ),
+        (
+            &state,
+            Some(json!("active")),
+            "parked(status-unknown)",
+            None,
+        ),
+        (&state, None, "parked(status-unknown)", None),
+        (&[masked, digital], None, "parked(status-unknown)", None),
+        (
+            &[masked, "srcDigitalCardId"],
+            None,
+            "quarantined(no-card-id)",
+            None,
+        ),
+        (&[masked], None, "quarantined(no-card-id)", None),
+    ];
+    for (number, (place, value, expected, status_after)) in cases.into_iter().enumerate() {
+        let card = format!("card-{number}");
+        let element = status(&card, Some(START), "ACTIVE");
+        app.deliver(&plain(&[changed(&element, place, value)]));
+        assert_eq!(verdict(&latest(&app)), expected, "{place:?}");
+        let status = shown(&app, &card)["status"].clone();
+        // Of a card that is not known, `status` is the 404's.
+        let status = status.as_str().map(str::to_owned);
+        assert_eq!(status.as_deref(), status_after, "{place:?}");
+    }
+}
+
+/// Every spelling of `value` in which one object, at any depth, holds one of its names twice.
+fn with_one_name_twice(value: &Value) -> Vec<String> {
+    let rebuilt = |parts: Vec<(String, String)>| {
+        let parts = parts
+            .into_iter()
+            .map(|(name, text)| format!("\"{name}\":{text}"));
+        format!("{{{}}}", parts.collect::<Vec<_>>().join(","))
+    };
+    let members = |object: &Map<String, Value>| -> Vec<(String, String)> {
+        let members = object.iter();
+        members
+            .map(|(name, value)| (name.clone(), value.to_string()))
+            .collect()
+    };
+    let mut texts = Vec::new();
+    match value {
+        Value::Object(object) => {
+            for (place, (name, inner)) in object.iter().enumerate() {
+                let escaped = format!("\\u{:04x}{}", u32::from(name.as_bytes()[0]), &name[1..]);
+                for spelling in [name, &escaped] {
+                    let mut parts = members(object);
+                    parts.push((spelling.clone(), inner.to_string()));
+                    texts.push(rebuilt(parts));
+                }
+                for text in with_one_name_twice(inner) {
+                    let mut parts = members(object);
+                    parts[place].1 = text;
+                    texts.push(rebuilt(parts));
+                }
+            }
+        }
+        Value::Array(list) => {
+            let inner = list.iter().flat_map(with_one_name_twice);
+            texts.extend(inner.map(|text| format!("[{text}]")));
+        }
+        _ => {}
+    }
+    texts
+}
+
+#[test]
+fn w13_every_known_name_twice_at_its_level_is_refused_in_either_spelling() {
+    let app = App::spawn(Backend::Sqlite);
+    let mut element = refresh(CARD, START, NUMBER_1, ("12", "2031"));
+    element["keyFingerprintId"] = "x".into();
+    let masked = &mut element["maskedCard"];
+    for name in ["panBin", "tokenUniqueReference", "serviceId", "countryCode"] {
+        masked[name] = "1".into();
+    }
+    masked["dcf"] = json!({ "applicationType": "WEB", "uri": "x" });
+    masked["digitalCardFeatures"] = json!([{ "content": "x", "contentType": "y" }]);
+    for name in ["artUri", "isCoBranded", "presentationName", "pendingEvents"] {
+        masked["digitalCardData"][name] = "1".into();
+    }
+    let mut texts = with_one_name_twice(&plain(&[element.clone()]));
+    texts.extend(with_one_name_twice(&encrypted(&json!([element]))));
+    texts.extend(with_one_name_twice(&json!({ LIST: null, ENCRYPTED: "" })));
+    assert_eq!(texts.len(), 2 * (1 + 5 + 9 + 6 + 2 + 2 + 1 + 2));
+    for text in &texts {
+        let reply = post(app.public(), text.as_bytes());
+        assert_eq!((reply.status, &*reply.code()), (400, "not-a-notification"));
+        assert!(reply.body.contains("the same key twice"), "{}", reply.body);
+    }
+    assert_eq!(app.database.deliveries(), 0);
+    app.deliver(&plain(&[element]));
+    assert_eq!(
+        app.verdicts(CARD),
+        ["applied"],
+        "without duplicates it applies"
+    );
+}

@@ -1,0 +1,153 @@
+//! W-32: a panic, or a row that is damaged, costs one connection or one delivery, and the next
+//! hundred are acknowledged and decided.
+//!
+//! From outside no panic can be caused in the code as it stands. The clock is handed in, though, so
+//! here it panics in the threads that ask it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rstest::rstest;
+use tokenkeep::settings::Role;
+use tokenkeep::telemetry::Clock;
+
+use crate::support::build::{CARD, plain, status};
+use crate::support::raw::{Connection, head};
+use crate::support::sql::sql;
+use crate::support::{App, Backend, START, wait_until};
+
+/// How often the clock is still to panic in the processor, and in a handler.
+#[derive(Default)]
+struct Panics {
+    processor: AtomicUsize,
+    handler: AtomicUsize,
+}
+
+/// A service whose clock panics when told to.
+fn spawn(backend: Backend) -> (App, Arc<Panics>) {
+    let panics = Arc::new(Panics::default());
+    let mut app = App::spawn(backend);
+    app.stop();
+    let its = panics.clone();
+    app.start_with(Clock::from_fn(move || {
+        let left = match std::thread::current().name() {
+            Some("processor") => &its.processor,
+            _ => &its.handler,
+        };
+        let one_less = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+            left.checked_sub(1)
+        });
+        assert!(one_less.is_err(), "the test's clock panics as it was told");
+        START
+    }));
+    (app, panics)
+}
+
+/// Sends a hundred deliveries and waits until each is decided.
+fn assert_a_hundred_more_are_decided(app: &App) {
+    let card = |number| format!("next-{number}");
+    for number in 0..100 {
+        let body = plain(&[status(&card(number), Some(START), "ACTIVE")]);
+        let answer = app.notify(&body);
+        assert_eq!(answer.status, 204, "{number}: {}", answer.text);
+    }
+    app.settle();
+    for number in 0..100 {
+        assert_eq!(app.verdicts(&card(number)), ["applied"], "{number}");
+    }
+    wait_until("it is ready", || app.get("/readyz").status == 200);
+}
+
+#[rstest]
+fn w32_a_panic_in_a_handler_closes_its_connection_and_the_process_lives(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let (app, panics) = spawn(backend);
+    let body = plain(&[status(CARD, Some(START), "ACTIVE")]).to_string();
+    let request = format!("{}{body}", head("/notifications/card", body.len()));
+    panics.handler.store(10, Ordering::SeqCst);
+    for _ in 0..10 {
+        let mut connection = Connection::open(app.public());
+        connection.send(&request);
+        let answer = connection.reply().map(|reply| reply.status);
+        assert!([None, Some(500)].contains(&answer), "{answer:?}");
+    }
+    assert_eq!(panics.handler.load(Ordering::SeqCst), 0);
+    assert_eq!(app.database.deliveries(), 0, "no 204, nothing kept");
+    assert_a_hundred_more_are_decided(&app);
+}
+
+#[rstest]
+fn w32_a_delivery_that_panicked_once_in_the_processor_is_decided_after_all(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let (app, panics) = spawn(backend);
+    panics.processor.store(1, Ordering::SeqCst);
+    app.deliver(&plain(&[status(CARD, Some(START), "ACTIVE")]));
+    assert_eq!(panics.processor.load(Ordering::SeqCst), 0);
+    assert_eq!(app.verdicts(CARD), ["applied"]);
+    assert_a_hundred_more_are_decided(&app);
+}
+
+/// On PostgreSQL the processor asks the clock also when nothing waits, which would use up panics.
+#[test]
+fn w32_a_delivery_that_panics_every_time_ends_quarantined_and_the_others_go_on() {
+    let (app, panics) = spawn(Backend::Sqlite);
+    // In the batch, and in three attempts alone.
+    panics.processor.store(4, Ordering::SeqCst);
+    app.deliver(&plain(&[status(CARD, Some(START), "ACTIVE")]));
+    assert_eq!(panics.processor.load(Ordering::SeqCst), 0);
+    assert_eq!(sql_verdicts(&app), ["quarantined(processing-failed)"]);
+    assert!(app.card(CARD).is_none());
+    assert_a_hundred_more_are_decided(&app);
+}
+
+fn sql_verdicts(app: &App) -> Vec<String> {
+    sql(&app.database).texts(
+        "SELECT verdict || coalesce('(' || hold || ')', '') AS text FROM notifications \
+         ORDER BY delivery_sequence, item_index",
+    )
+}
+
+#[rstest]
+fn w32_a_damaged_card_holds_its_own_items_and_the_next_hundred_of_others_are_decided(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let app = App::spawn(backend);
+    app.deliver(&plain(&[status(CARD, Some(START - 2_000), "ACTIVE")]));
+    sql(&app.database).execute("UPDATE cards SET state = '{\"status\":7'");
+    // Beside another card in one delivery, too.
+    app.deliver(&plain(&[
+        status("beside", Some(START - 1_000), "ACTIVE"),
+        status(CARD, Some(START - 1_000), "SUSPENDED"),
+    ]));
+    assert_eq!(app.verdicts("beside"), ["applied"]);
+    assert_eq!(app.verdicts(CARD)[1..], ["quarantined(processing-failed)"]);
+    assert_a_hundred_more_are_decided(&app);
+}
+
+#[rstest]
+fn w32_a_delivery_that_cannot_be_opened_or_written_is_quarantined_and_the_next_hundred_decided(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let mut app = App::spawn_with(backend, |settings| settings.roles = vec![Role::Receive]);
+    let cards = ["damaged", "refused", "good"];
+    for card in cards {
+        let answer = app.notify(&plain(&[status(card, Some(START), "ACTIVE")]));
+        assert_eq!(answer.status, 204);
+    }
+    let database = sql(&app.database);
+    database.execute(&format!(
+        "UPDATE deliveries SET body = {} WHERE sequence = 1",
+        database.byte()
+    ));
+    database.refuse_inserts("cards", "NEW.id = 'refused'");
+    app.stop();
+    app.settings.roles = vec![Role::Receive, Role::Process];
+    app.start();
+    app.settle();
+    let failed = "quarantined(processing-failed)";
+    assert_eq!(sql_verdicts(&app), [failed, failed, "applied"]);
+    assert_eq!(app.verdicts("good"), ["applied"]);
+    assert_a_hundred_more_are_decided(&app);
+}

@@ -1,0 +1,124 @@
+//! What the public listener has: the notification path and `/livez`.
+
+use rstest::rstest;
+
+use crate::door_headers::{JSON, send};
+use crate::support::build::{CARD, plain, status};
+use crate::support::raw::{exchange, head};
+use crate::support::{App, Backend, START};
+
+const PATH: &str = "/notifications/card";
+
+/// How often the handler was reached: what it kept and what it refused.
+fn handler_hits(app: &App) -> i64 {
+    let text = app.get("/metrics").text;
+    let refusals = text
+        .lines()
+        .filter(|line| line.starts_with("tokenkeep_refused_total{"))
+        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<i64>().ok());
+    refusals.sum::<i64>() + app.database.deliveries()
+}
+
+#[test]
+fn w09_wrong_methods_and_paths_are_answered_404_or_405_without_reaching_the_handler() {
+    let app = App::spawn(Backend::Sqlite);
+    let marked = format!("{JSON}X-Echo: mark-7\r\n");
+    for method in [
+        "GET", "PUT", "OPTIONS", "TRACE", "PATCH", "DELETE", "post", "FOO",
+    ] {
+        let reply = send(&app, &format!("{method} {PATH}"), &marked).unwrap();
+        assert!([404, 405].contains(&reply.status), "{method}: {reply:?}");
+        assert!(!format!("{reply:?}").contains("mark-7"), "{method}");
+    }
+    // Its answer has no body, whatever length it tells.
+    let agent = ureq::Agent::config_builder().http_status_as_error(false);
+    let agent = ureq::Agent::from(agent.build());
+    let status = agent.head(app.receiver_url()).call().unwrap().status();
+    assert!([404, 405].contains(&status.as_u16()), "HEAD: {status}");
+    let paths = [
+        "/",
+        "//notifications/card",
+        "/notifications//card",
+        "/notifications/card/",
+        "/notifications/card/x",
+        "/notifications/card;a",
+        "/notifications/card%2f",
+        "/notifications%2fcard",
+        "/notifications/x/../card",
+        "/../notifications/card",
+        "/./notifications/card",
+        "/notifications/card%00",
+        "/Notifications/Card",
+        "/notifications/dpa",
+        "*",
+    ];
+    for path in paths {
+        let reply = send(&app, &format!("POST {path}"), JSON).unwrap();
+        assert!([400, 404, 405].contains(&reply.status), "{path}: {reply:?}");
+    }
+    for line in [
+        "CONNECT test:443",
+        "CONNECT /notifications/card",
+        "GET /livez/",
+        "POST /livez",
+    ] {
+        let reply = send(&app, line, JSON).unwrap();
+        assert!((400..500).contains(&reply.status), "{line}: {reply:?}");
+    }
+    assert_eq!(handler_hits(&app), 0);
+    let reply = send(&app, "POST /notifications/card", "");
+    assert_eq!(reply.unwrap().status, 415);
+    assert_eq!(handler_hits(&app), 1, "the count itself works");
+    let reply = send(&app, "POST /notifications/card?any=query", JSON);
+    assert_eq!(reply.unwrap().status, 204);
+    assert_eq!(handler_hits(&app), 2);
+}
+
+#[test]
+fn w33_the_public_listener_has_the_notification_path_and_livez_and_nothing_else() {
+    let app = App::spawn(Backend::Sqlite);
+    app.deliver(&plain(&[status(CARD, Some(START), "ACTIVE")]));
+    let key = app.new_key(tokenkeep::api::access::AccessRole::Ops, "another");
+    let bearer = format!("Authorization: Bearer {key}\r\n");
+    let card = format!("/v1/cards/{CARD}");
+    let elsewhere = [
+        "/readyz",
+        "/metrics",
+        "/v1/cards",
+        &card,
+        "/v1/notifications",
+        "/v1/notifications/x.0",
+        "/index.html",
+        "/../../etc/passwd",
+        "/.env",
+    ];
+    for path in elsewhere {
+        for method in ["GET", "PUT", "POST"] {
+            for headers in ["", &bearer] {
+                let reply = send(&app, &format!("{method} {path}"), headers).unwrap();
+                assert_eq!(reply.status, 404, "{method} {path}");
+                assert!(!reply.body.contains(CARD), "{method} {path}");
+            }
+        }
+    }
+    let alive = send(&app, "GET /livez", "").unwrap();
+    assert_eq!((alive.status, &*alive.body), (200, "alive\n"));
+    let there = app.get(&card);
+    assert_eq!(there.status, 200, "the API has it");
+}
+
+#[rstest]
+fn the_path_and_the_status_of_success_are_settings(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let app = App::spawn_with(backend, |settings| {
+        settings.receiver.path = "/hooks/mastercard".to_owned();
+        settings.receiver.success_status = 200;
+    });
+    let reply = send(&app, "POST /hooks/mastercard", JSON).unwrap();
+    assert_eq!((reply.status, &*reply.body), (200, ""));
+    assert_eq!(exchange(app.public(), head(PATH, 0)).unwrap().status, 404);
+    app.settle();
+    assert_eq!(app.verdicts(CARD), ["applied"]);
+    assert_eq!(app.database.deliveries(), 1);
+}

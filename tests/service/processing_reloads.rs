@@ -1,0 +1,133 @@
+//! The key folder changes while the service runs: only better keys are taken, never worse ones.
+
+use std::time::{Duration, Instant};
+
+use tokenkeep::jose::OpenPolicy;
+use tokenkeep::processor::KeyFolder as Watched;
+
+use crate::support::build::{CARD, KID, NUMBER_1, NUMBER_2, plain, refresh, refresh_with};
+use crate::support::key_folder::{KeyFolder, LateKey};
+use crate::support::{Backend, START, wait_until};
+
+/// The folder as the processor follows it, looked at whenever asked.
+fn watched(keys: &KeyFolder) -> Watched {
+    Watched::load(
+        keys.path().to_owned(),
+        OpenPolicy::default(),
+        Some(Duration::ZERO),
+    )
+    .unwrap()
+}
+
+fn opens(watched: &Watched, token: &str) -> bool {
+    watched.keyring().open(token, None).is_ok()
+}
+
+fn demonstration_token() -> String {
+    crate::support::build::payment_jwe(NUMBER_1, ("12", "2031"))
+}
+
+#[test]
+fn a_new_key_file_is_taken_and_an_unchanged_folder_is_not_read_again() {
+    let keys = KeyFolder::copy();
+    let late = LateKey::new("payload-2027");
+    let mut watched = watched(&keys);
+    assert!(!watched.reload_if_changed());
+    keys.put(late.kid, &late.pem);
+    let token = late.payment_jwe(NUMBER_1, ("12", "2031"));
+    assert!(!opens(&watched, &token));
+    assert!(watched.reload_if_changed());
+    assert!(opens(&watched, &token) && opens(&watched, &demonstration_token()));
+    assert!(!watched.reload_if_changed());
+}
+
+#[test]
+fn p11_another_key_under_a_known_kid_is_refused_until_the_old_one_is_back() {
+    let keys = KeyFolder::copy();
+    let forged = LateKey::new(KID);
+    let mut watched = watched(&keys);
+    let original = std::fs::read(keys.path().join(format!("payload/{KID}.pem"))).unwrap();
+    keys.put(KID, &forged.pem);
+    assert!(!watched.reload_if_changed());
+    assert!(!opens(
+        &watched,
+        &forged.payment_jwe(NUMBER_1, ("12", "2031"))
+    ));
+    assert!(opens(&watched, &demonstration_token()));
+    keys.put(KID, &original);
+    assert!(watched.reload_if_changed());
+    assert!(opens(&watched, &demonstration_token()));
+}
+
+#[test]
+fn a_folder_that_lost_all_its_keys_leaves_those_in_use() {
+    let keys = KeyFolder::copy();
+    let mut watched = watched(&keys);
+    for kid in ["demo-payload-2025", KID] {
+        keys.remove(kid);
+    }
+    // keys.toml still names them.
+    assert!(!watched.reload_if_changed());
+    std::fs::write(keys.path().join("keys.toml"), "").unwrap();
+    assert!(!watched.reload_if_changed());
+    assert!(opens(&watched, &demonstration_token()));
+}
+
+#[test]
+fn a_key_file_that_could_not_be_used_is_tried_again_though_its_size_and_time_are_the_same() {
+    let keys = KeyFolder::copy();
+    let late = LateKey::new("payload-2027");
+    let mut watched = watched(&keys);
+    // As where a file may not be read until somebody gives it to the service (chown, chmod).
+    let path = keys.path().join("payload/payload-2027.pem");
+    let write = |content: &[u8]| {
+        std::fs::write(&path, content).unwrap();
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    };
+    write(&vec![b'-'; late.pem.len()]);
+    assert!(!watched.reload_if_changed());
+    write(&late.pem);
+    assert!(watched.reload_if_changed());
+    assert!(opens(&watched, &late.payment_jwe(NUMBER_1, ("12", "2031"))));
+}
+
+#[test]
+fn zero_seconds_between_two_looks_mean_that_the_folder_is_never_looked_at_again() {
+    let keys = KeyFolder::copy();
+    let late = LateKey::new("payload-2027");
+    let mut never = Watched::load(keys.path().to_owned(), OpenPolicy::default(), None).unwrap();
+    keys.put(late.kid, &late.pem);
+    assert!(!never.reload_if_changed());
+}
+
+#[test]
+fn j33_a_broken_new_key_file_leaves_the_old_keys_working_and_the_service_ready() {
+    let keys = KeyFolder::copy();
+    let late = LateKey::new("payload-2027");
+    let app = keys.spawn(Backend::Sqlite);
+    let held = late.payment_jwe(NUMBER_1, ("12", "2031"));
+    app.deliver(&plain(&[refresh_with(CARD, START - 1_000, &held)]));
+    keys.put("broken", b"-----BEGIN PRIVATE KEY-----\nnot a key\n");
+    keys.put(late.kid, &late.pem);
+    // Long enough for two looks at the folder.
+    let until = Instant::now() + Duration::from_millis(2_500);
+    let mut count = 0;
+    while Instant::now() < until {
+        count += 1;
+        let card = format!("card-{count}");
+        app.deliver(&plain(&[refresh(
+            &card,
+            START - 1_000,
+            NUMBER_2,
+            ("12", "2031"),
+        )]));
+        assert_eq!(app.verdicts(&card), ["applied"]);
+        assert_eq!(app.get("/readyz").status, 200);
+    }
+    assert_eq!(app.verdicts(CARD), ["quarantined(unknown-key)"]);
+    keys.remove("broken");
+    wait_until("the good new key is taken", || {
+        app.verdicts(CARD) == ["applied"]
+    });
+}

@@ -1,0 +1,199 @@
+//! W-36: a stop answers what was accepted, stores what it acknowledged, and does not take long.
+
+use std::collections::BTreeSet;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rstest::rstest;
+
+use crate::support::build::{plain, status};
+use crate::support::raw::{Connection, head};
+use crate::support::serve::Serve;
+use crate::support::sql::sql;
+use crate::support::{App, Backend, Client, START, TestDatabase, wait_until};
+
+const ROUNDS: usize = 5;
+const SENDERS: usize = 8;
+
+fn body(card: &str) -> String {
+    plain(&[status(card, Some(START), "ACTIVE")]).to_string()
+}
+
+/// Posts notifications of new cards until told to stop; returns the cards acknowledged.
+fn send(url: &str, prefix: &str, stop: &AtomicBool, count: &AtomicUsize) -> Vec<String> {
+    let client = Client::new();
+    let mut acknowledged = Vec::new();
+    for number in 0.. {
+        if stop.load(Ordering::SeqCst) {
+            break;
+        }
+        let card = format!("{prefix}-{number}");
+        match client.try_post(url, &body(&card)) {
+            Ok(answer) => {
+                assert_eq!(answer.status, 204, "{answer:?}");
+                acknowledged.push(card);
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+            // Nobody listens, or a connection that carried no request was closed.
+            Err(_) => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
+    acknowledged
+}
+
+/// Connections that are open and say nothing, half of them after a request.
+fn idle_connections(address: SocketAddr) -> Vec<Connection> {
+    let idle = (0..4).map(|number| {
+        let mut connection = Connection::open(address);
+        if number % 2 == 0 {
+            connection.send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            assert_eq!(connection.reply().unwrap().status, 200);
+        }
+        connection
+    });
+    idle.collect()
+}
+
+/// Sends over `SENDERS` connections while `stop_it` stops the service; returns the cards
+/// acknowledged.
+fn stop_under_load(url: &str, round: usize, stop_it: impl FnOnce()) -> BTreeSet<String> {
+    let address = url.strip_prefix("http://").unwrap();
+    let address = address.split('/').next().unwrap().parse().unwrap();
+    let _idle = idle_connections(address);
+    let (stop, count) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|sender| {
+                let (stop, count) = (&stop, &count);
+                let prefix = format!("card-{round}-{sender}");
+                scope.spawn(move || send(url, &prefix, stop, count))
+            })
+            .collect();
+        // The stop falls at another moment each time, always with answers under way.
+        let enough = 50 + round * 7;
+        wait_until("answers come", || count.load(Ordering::SeqCst) >= enough);
+        let begun = Instant::now();
+        stop_it();
+        let took = begun.elapsed();
+        stop.store(true, Ordering::SeqCst);
+        let cards = senders
+            .into_iter()
+            .flat_map(|sender| sender.join().unwrap());
+        let cards = cards.collect();
+        assert!(took <= Duration::from_secs(10), "{took:?}");
+        cards
+    })
+}
+
+fn kept(database: &TestDatabase) -> BTreeSet<String> {
+    let cards = sql(database).texts("SELECT card_id AS text FROM notifications");
+    let kept: BTreeSet<String> = cards.iter().cloned().collect();
+    assert_eq!(kept.len(), cards.len(), "each was sent once");
+    kept
+}
+
+#[rstest]
+fn w36_a_stop_under_load_answers_all_it_stored_and_stores_all_it_acknowledged(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let mut app = App::spawn(backend);
+    let mut acknowledged = BTreeSet::new();
+    for round in 0..ROUNDS {
+        let url = app.receiver_url();
+        acknowledged.extend(stop_under_load(&url, round, || app.stop()));
+        app.start();
+    }
+    app.settle();
+    assert_eq!(kept(&app.database), acknowledged);
+}
+
+#[rstest]
+fn w36_sigterm_under_load_answers_all_it_stored_and_stores_all_it_acknowledged(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let database = TestDatabase::new(backend);
+    let mut acknowledged = BTreeSet::new();
+    for round in 0..ROUNDS {
+        let mut serve = Serve::start(&database);
+        let url = serve.url.clone();
+        acknowledged.extend(stop_under_load(&url, round, || {
+            let (status, _) = serve.terminate();
+            assert_eq!(status.code(), Some(0));
+        }));
+    }
+    let _serve = Serve::start(&database);
+    wait_until("all is decided", || sql(&database).is_settled());
+    assert_eq!(kept(&database), acknowledged);
+}
+
+#[rstest]
+fn w36_a_request_whose_body_is_under_way_when_the_stop_comes_is_kept_and_answered(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let mut app = App::spawn(backend);
+    let body = body("card");
+    let request = head("/notifications/card", body.len()) + &body;
+    let (first, rest) = request.split_at(request.len() - 10);
+    let public = app.service().public.unwrap();
+    let mut connection = Connection::open(public);
+    connection.send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(connection.reply().unwrap().status, 200);
+    connection.send(first);
+    // Others that came later are answered: the first part has arrived.
+    for _ in 0..8 {
+        drop(idle_connections(public));
+    }
+    std::thread::scope(|scope| {
+        let stopping = scope.spawn(|| app.stop());
+        wait_until("nobody listens any more", || {
+            TcpStream::connect(public).is_err()
+        });
+        assert!(!stopping.is_finished());
+        connection.send(rest);
+        assert_eq!(connection.reply().expect("an answer").status, 204);
+        stopping.join().unwrap();
+    });
+    app.start();
+    app.settle();
+    assert_eq!(app.verdicts("card"), ["applied"]);
+}
+
+#[rstest]
+fn w36_requests_that_wait_for_a_commit_when_the_stop_comes_are_answered_after_it(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let mut app = App::spawn_with(backend, |settings| {
+        settings.receiver.queue = 8;
+        settings.receiver.commit_batch = 2;
+    });
+    let held = sql(&app.database).hold("deliveries");
+    let (url, public) = (app.receiver_url(), app.service().public.unwrap());
+    let refused = AtomicUsize::new(0);
+    let post = |number: usize| {
+        let body = body(&format!("card-{number}"));
+        // A connection that was not looked at yet may close without an answer.
+        let answer = Client::new().try_post(&url, &body);
+        let status = answer.map_or(0, |answer| answer.status);
+        refused.fetch_add(usize::from(status == 503), Ordering::SeqCst);
+        status
+    };
+    let post = &post;
+    let kept = std::thread::scope(|scope| {
+        let waiting: Vec<_> = (0..16)
+            .map(|number| scope.spawn(move || post(number)))
+            .collect();
+        wait_until("the queue is full", || refused.load(Ordering::SeqCst) > 0);
+        let stopping = scope.spawn(|| app.stop());
+        wait_until("nobody listens any more", || {
+            TcpStream::connect(public).is_err()
+        });
+        drop(held);
+        let answers: Vec<u16> = waiting.into_iter().map(|it| it.join().unwrap()).collect();
+        stopping.join().unwrap();
+        answers.iter().filter(|status| **status == 204).count()
+    });
+    assert!(kept >= 8, "{kept} were kept");
+    // Whoever was stored was told.
+    assert_eq!(sql(&app.database).count("deliveries"), kept);
+}

@@ -1,0 +1,140 @@
+//! Sealed values belong to their rows; cryptograms to their number.
+
+use rstest::rstest;
+use tokenkeep::domain::{CardId, Cryptogram};
+use tokenkeep::store::StoreError;
+
+use crate::support::build::{CARD, NUMBER_1, NUMBER_2, plain, refresh, status};
+use crate::support::sql::sql;
+use crate::support::{App, Backend, START};
+
+const OTHER: &str = "another-card";
+
+/// Two cards with different numbers, of the same number version.
+fn app_with_two_cards(backend: Backend) -> App {
+    let app = App::spawn(backend);
+    app.deliver(&plain(&[
+        refresh(CARD, START - 9_000, NUMBER_1, ("12", "2031")),
+        refresh(OTHER, START - 9_000, NUMBER_2, ("12", "2031")),
+    ]));
+    app
+}
+
+fn read(app: &App, id: &str) -> Result<String, StoreError> {
+    let id = CardId::parse(id).unwrap();
+    let row = app.store().read(|tx| tx.card(&id))?.unwrap();
+    Ok(row.card.token.as_ref().unwrap().number.expose().to_owned())
+}
+
+fn is_refused(app: &App, id: &str) -> bool {
+    matches!(read(app, id), Err(StoreError::Sealed(_)))
+}
+
+fn set_number(app: &App, value: &str) {
+    let statement = format!("UPDATE tokens SET number = {value} WHERE card_id = '{CARD}'");
+    sql(&app.database).execute(&statement);
+}
+
+#[rstest]
+fn p07_a_sealed_number_moved_to_another_card_is_refused(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let app = app_with_two_cards(backend);
+    assert_eq!(read(&app, CARD).unwrap(), NUMBER_1);
+    let take_from = |which: &str| {
+        sql(&app.database).execute(&format!(
+            "UPDATE tokens SET number = \
+             (SELECT number FROM aside WHERE aside.card_id {which} tokens.card_id)"
+        ));
+    };
+    sql(&app.database).execute("CREATE TABLE aside AS SELECT card_id, number FROM tokens");
+    take_from("<>");
+    assert!(is_refused(&app, CARD) && is_refused(&app, OTHER));
+    // Back in their places they open.
+    take_from("=");
+    assert_eq!(read(&app, CARD).unwrap(), NUMBER_1);
+    assert_eq!(read(&app, OTHER).unwrap(), NUMBER_2);
+    // Nor does the value of another column or table open there.
+    for column in ["content", "payment"] {
+        let value = format!("(SELECT {column} FROM notifications WHERE card_id = '{CARD}')");
+        set_number(&app, &value);
+        assert!(is_refused(&app, CARD), "{column}");
+    }
+}
+
+#[rstest]
+fn p07_a_shortened_or_changed_sealed_number_is_refused(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let app = app_with_two_cards(backend);
+    let (shown, before, after) = match backend {
+        Backend::Sqlite => ("hex(number)", "x'", "'"),
+        Backend::Postgres => ("encode(number, 'hex')", "decode('", "', 'hex')"),
+    };
+    let query = format!("SELECT {shown} AS text FROM tokens WHERE card_id = '{CARD}'");
+    let hex = sql(&app.database).texts(&query).remove(0);
+    let set = |hex: &str| set_number(&app, &format!("{before}{hex}{after}"));
+    for kept in 0..hex.len() / 2 {
+        set(&hex[..2 * kept]);
+        assert!(is_refused(&app, CARD), "cut to {kept} bytes");
+    }
+    for place in 0..hex.len() {
+        let mut changed = hex.clone();
+        let digit = if &hex[place..=place] == "0" { "1" } else { "0" };
+        changed.replace_range(place..=place, digit);
+        set(&changed);
+        assert!(is_refused(&app, CARD), "digit {place} changed");
+    }
+    set(&hex);
+    assert_eq!(read(&app, CARD).unwrap(), NUMBER_1);
+}
+
+#[rstest]
+fn a_cryptogram_is_kept_only_for_the_number_and_the_status_it_was_made_for(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let app = app_with_two_cards(backend);
+    let id = CardId::parse(CARD).unwrap();
+    let cryptogram = Cryptogram::new("a demonstration cryptogram".to_owned());
+    let put = |version: u32| {
+        let stored = app
+            .store()
+            .write(|tx| tx.put_cryptogram(&id, version, &cryptogram, START));
+        stored.unwrap()
+    };
+    let count = || app.store().read(|tx| tx.count_cryptograms(&id)).unwrap();
+    assert!(!put(0) && !put(2));
+    assert_eq!(count(), 0);
+    assert!(put(1));
+    assert_eq!(count(), 1);
+    app.deliver(&plain(&[refresh(
+        CARD,
+        START - 5_000,
+        NUMBER_2,
+        ("01", "2033"),
+    )]));
+    assert_eq!(count(), 0, "destroyed with its number");
+    assert!(!put(1) && put(2));
+    app.deliver(&plain(&[status(CARD, Some(START - 4_000), "SUSPENDED")]));
+    assert!(!put(2));
+    assert_eq!(count(), 0, "destroyed by the suspension");
+}
+
+#[rstest]
+fn p03_the_database_itself_refuses_a_cryptogram_of_another_number(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let app = app_with_two_cards(backend);
+    let byte = sql(&app.database).byte();
+    let insert = |card: &str, version: i32| {
+        format!("INSERT INTO cryptograms VALUES ('{card}', {version}, {byte}, 0)")
+    };
+    assert!(!sql(&app.database).is_accepted(&insert(CARD, 2)));
+    assert!(!sql(&app.database).is_accepted(&insert("nobody", 1)));
+    assert!(sql(&app.database).is_accepted(&insert(CARD, 1)));
+    let new_version = format!("UPDATE tokens SET number_version = 2 WHERE card_id = '{CARD}'");
+    assert!(
+        !sql(&app.database).is_accepted(&new_version),
+        "the cryptogram must go first"
+    );
+}

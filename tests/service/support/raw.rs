@@ -1,0 +1,135 @@
+//! Requests as bytes, for what no well-behaved client would send.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// The longest wait for anything.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A connection, used byte by byte.
+pub struct Connection(TcpStream);
+
+/// An answer, as it came.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Reply {
+    /// A header's value, if the answer has it.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        let (_, value) = lines.find(|(found, _)| found.eq_ignore_ascii_case(name))?;
+        Some(value)
+    }
+
+    /// The stable code of a problem document; empty if it is none.
+    pub fn code(&self) -> String {
+        let document: Option<serde_json::Value> = serde_json::from_str(&self.body).ok();
+        let code = document.and_then(|document| Some(document["code"].as_str()?.to_owned()));
+        code.unwrap_or_default()
+    }
+}
+
+impl Connection {
+    pub fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self(stream)
+    }
+
+    /// Sends; false once the other side takes no more.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.0.write_all(bytes.as_ref()).is_ok()
+    }
+
+    /// Goes on sending a piece at a time until the other side takes no more.
+    pub fn drip(&self, piece: &'static [u8], every: Duration) {
+        let mut stream = self.0.try_clone().unwrap();
+        std::thread::spawn(move || {
+            while stream.write_all(piece).is_ok() {
+                std::thread::sleep(every);
+            }
+        });
+    }
+
+    /// The next answer; `None` if the connection ended without a whole one.
+    pub fn reply(&mut self) -> Option<Reply> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut bytes = Vec::new();
+        loop {
+            if let Some(reply) = parse(&bytes) {
+                return Some(reply);
+            }
+            let mut chunk = [0; 4096];
+            match self.read(&mut chunk, deadline) {
+                0 => return None,
+                length => bytes.extend_from_slice(&chunk[..length]),
+            }
+        }
+    }
+
+    /// Whether the other side closes within this time, whatever it says before.
+    pub fn closes_within(&mut self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        while self.read(&mut [0; 4096], deadline) > 0 {}
+        Instant::now() < deadline
+    }
+
+    /// Reads something; 0 at the end of the connection and at the deadline.
+    fn read(&mut self, chunk: &mut [u8], deadline: Instant) -> usize {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return 0;
+        }
+        self.0.set_read_timeout(Some(left)).unwrap();
+        self.0.read(chunk).unwrap_or(0)
+    }
+}
+
+/// What drips must end as well.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<Reply> {
+    let text = String::from_utf8_lossy(bytes);
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let mut reply = Reply {
+        status: head.get(9..12)?.parse().ok()?,
+        head: head.to_owned(),
+        body: String::new(),
+    };
+    let length = reply.header("content-length").unwrap_or("0");
+    reply.body = body.get(..length.parse().ok()?)?.to_owned();
+    Some(reply)
+}
+
+/// The head of a `POST` of `length` bytes of JSON, which ends with an empty line.
+pub fn head(path: &str, length: usize) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n"
+    )
+}
+
+/// Sends bytes on a connection of their own.
+pub fn exchange(address: SocketAddr, bytes: impl AsRef<[u8]>) -> Option<Reply> {
+    let mut connection = Connection::open(address);
+    // What is refused early may not be taken to its end: the answer comes all the same.
+    connection.send(bytes);
+    connection.reply()
+}
+
+/// Posts bytes as JSON to the notification path.
+pub fn post(address: SocketAddr, body: &[u8]) -> Reply {
+    let mut request = head("/notifications/card", body.len()).into_bytes();
+    request.extend_from_slice(body);
+    exchange(address, request).expect("an answer")
+}
