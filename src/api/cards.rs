@@ -82,8 +82,8 @@ pub(super) async fn register(
 ) -> Result<HttpResponse, Problem> {
     api.admit(&request, &[App]).await?;
     let id = card_id(&id)?;
-    let bytes = receiver::read_body(payload, MAX_BODY, BODY_DEADLINE).await?;
-    let registration = body::registration(id.clone(), &bytes, &api.programs, api.clock.now())
+    let body = receiver::read_body(payload, MAX_BODY, BODY_DEADLINE).await?;
+    let registration = body::registration(id.clone(), &body.bytes, &api.programs, api.clock.now())
         .map_err(|f| Problem::new(StatusCode::BAD_REQUEST, "wrong-registration", f))?;
     let (store, policy) = (api.store.clone(), api.policy.clone());
     let registered = blocking(move || processor::register(&store, &policy, registration)).await?;

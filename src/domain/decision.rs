@@ -39,7 +39,8 @@ impl Hold {
 }
 
 impl Hold {
-    /// A key, a registration or a newer tokenkeep may open what is held; nothing opens the others.
+    /// A key, a registration, another setting or a newer tokenkeep may open what is held; nothing
+    /// opens the others.
     pub fn may_open_later(self) -> bool {
         Self::named_may_open_later(self.0)
     }
@@ -50,6 +51,7 @@ impl Hold {
             Self::UNKNOWN_CARD,
             Self::UNKNOWN_KEY,
             Self::UNREADABLE,
+            Self::BOTH_FORMS,
             Self::PROCESSING_FAILED,
         ]
         .iter()

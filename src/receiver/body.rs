@@ -1,15 +1,22 @@
 //! Reads a body: right media type, right size, in time.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::time::Duration;
 
-use actix_web::body::{BodyStream, to_bytes_limited};
+use actix_web::body::{BodyStream, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, rt, web};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::problem::Problem;
 use crate::settings::ReceiverSettings;
 
+/// Bodies above [`SMALL`] bytes that are in memory at once: more of them wait for their turn, so that
+/// a crowd of large ones cannot fill the memory.
+static LARGE_BODIES: Semaphore = Semaphore::const_new(6);
+const SMALL: usize = 32 * 1024;
 /// How long a refused body is held: longer than a refused sender may linger.
 const HOLD_REFUSED: Duration = Duration::from_secs(2);
 /// Longer values of `X-Src-Response-Host` are not kept (the published limit).
@@ -61,20 +68,30 @@ fn is_accepted(kind: &str, accepted: &[String]) -> bool {
         && parts.all(is_utf8)
 }
 
+/// A body that was read. A large one keeps its place among the large ones until it is dropped.
+pub struct Body {
+    pub bytes: Vec<u8>,
+    place: Option<SemaphorePermit<'static>>,
+}
+
+enum Fault {
+    TooLarge,
+    BrokenOff,
+}
+
 /// Reads the body within its limits. actix has no time limit for bodies: this is it.
 pub async fn read(
     mut payload: web::Payload,
     limit: usize,
     deadline: Duration,
-) -> Result<web::Bytes, Problem> {
-    let reading = to_bytes_limited(BodyStream::new(&mut payload), limit);
-    let refusal = match rt::time::timeout(deadline, reading).await {
-        Ok(Ok(Ok(body))) => return Ok(body),
-        Ok(Ok(Err(_))) => {
+) -> Result<Body, Problem> {
+    let refusal = match rt::time::timeout(deadline, collect(&mut payload, limit)).await {
+        Ok(Ok(body)) => return Ok(body),
+        Ok(Err(Fault::BrokenOff)) => {
             let detail = "the body broke off";
             Problem::new(StatusCode::BAD_REQUEST, "incomplete-body", detail).closing()
         }
-        Ok(Err(_)) => too_large(limit),
+        Ok(Err(Fault::TooLarge)) => too_large(limit),
         Err(_) => {
             let detail = "the body did not arrive in time";
             Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", detail).closing()
@@ -82,6 +99,28 @@ pub async fn read(
     };
     hold(payload);
     Err(refusal)
+}
+
+/// Collects a body; one that grows large waits for a place among the large ones.
+async fn collect(payload: &mut web::Payload, limit: usize) -> Result<Body, Fault> {
+    let mut stream = pin!(BodyStream::new(payload));
+    let mut body = Body {
+        bytes: Vec::new(),
+        place: None,
+    };
+    while let Some(chunk) = poll_fn(|context| stream.as_mut().poll_next(context)).await {
+        let chunk = chunk.map_err(|_| Fault::BrokenOff)?;
+        let length = body.bytes.len() + chunk.len();
+        if length > limit {
+            return Err(Fault::TooLarge);
+        }
+        if length > SMALL && body.place.is_none() {
+            // The semaphore is never closed.
+            body.place = LARGE_BODIES.acquire().await.ok();
+        }
+        body.bytes.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// Holds a body that is not read (on). actix reads without limit what a dropped one has still to

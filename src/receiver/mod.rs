@@ -82,7 +82,7 @@ async fn acknowledge(
     let settings = &receiver.settings;
     let body = body::read(payload, settings.max_body, settings.body_deadline()).await?;
     let path = request.match_pattern().unwrap_or_default();
-    log::info!(path, bytes = body.len(); "sibling notification acknowledged, not kept");
+    log::info!(path, bytes = body.bytes.len(); "sibling notification acknowledged, not kept");
     Ok(HttpResponse::new(success(settings)))
 }
 
@@ -134,7 +134,7 @@ async fn keep(
     }
     let body = body::read(payload, settings.max_body, settings.body_deadline()).await?;
     let received_at = receiver.clock.now();
-    let envelope = Envelope::parse(&body)
+    let envelope = Envelope::parse(&body.bytes)
         .map_err(|fault| Problem::new(StatusCode::BAD_REQUEST, "not-a-notification", fault))?;
     if envelope.visible_items() > settings.max_items {
         let limit = format!("a delivery holds at most {} items", settings.max_items);
@@ -149,7 +149,8 @@ async fn keep(
         received_at,
         source: "mastercard",
         response_host: body::response_host(request),
-        body: body.into(),
+        // Its place among the large ones is kept until the delivery is stored.
+        body: body.bytes,
     };
     let kept = receiver.intake.keep(delivery).await;
     kept.map_err(|refused| {

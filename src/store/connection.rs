@@ -1,6 +1,7 @@
 //! One connection type for both databases, set up and checked before its first use.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use diesel::connection::{
     AnsiTransactionManager, Connection, SimpleConnection, TransactionManager,
@@ -130,11 +131,16 @@ struct Setting {
 /// Below this, two connections to one WAL file could corrupt it (the WAL-reset bug).
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
+/// Together as long as the busy timeout.
+const WAL_ATTEMPTS: u32 = 250;
+const WAL_PAUSE: Duration = Duration::from_millis(20);
+
 fn set_up_sqlite(c: &mut SqliteConnection) -> Result<(), StoreError> {
-    // Waiting comes first: the others may need the lock. secure_delete overwrites what is wiped.
+    c.batch_execute("PRAGMA busy_timeout = 5000")?;
+    switch_to_wal(c)?;
+    // secure_delete overwrites what is wiped.
     c.batch_execute(
-        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-         PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;",
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;",
     )?;
     let mut expect = |query: &str, what: &str, good: &dyn Fn(&str) -> bool| {
         let value = sql_query(query).get_result::<Setting>(c)?.value;
@@ -166,6 +172,21 @@ fn set_up_sqlite(c: &mut SqliteConnection) -> Result<(), StoreError> {
     expect(&setting("foreign_keys"), "foreign_keys (must be 1)", &|v| {
         v == "1"
     })
+}
+
+/// Switches a file to WAL mode. While another process does the same, SQLite answers "locked" at once
+/// instead of waiting: so this tries again.
+fn switch_to_wal(c: &mut SqliteConnection) -> Result<(), StoreError> {
+    for _ in 0..WAL_ATTEMPTS {
+        match c
+            .batch_execute("PRAGMA journal_mode = WAL")
+            .map_err(StoreError::from)
+        {
+            Err(StoreError::Busy) => std::thread::sleep(WAL_PAUSE),
+            done => return done,
+        }
+    }
+    Err(StoreError::Busy)
 }
 
 fn set_up_postgres(c: &mut PgConnection, checked: &OnceLock<()>) -> Result<(), StoreError> {

@@ -195,16 +195,17 @@ fn w07_announced_lengths_above_the_limit_are_refused_at_once_and_cost_under_16_m
 }
 
 #[test]
-fn w07_twenty_endless_bodies_at_once_cost_no_more_than_the_limit_each_and_16_megabytes() {
+fn w07_ten_endless_bodies_at_once_are_refused_and_cost_under_16_megabytes() {
     let database = TestDatabase::new(Backend::Sqlite);
     let (mut serve, before) = warm(&database);
-    let mut endless: Vec<_> = (0..20).map(|_| send_endlessly(&serve)).collect();
+    let mut endless: Vec<_> = (0..10).map(|_| send_endlessly(&serve)).collect();
     for connection in &mut endless {
-        assert_eq!(connection.reply().expect("an answer").status, 413);
+        let status = connection.reply().expect("an answer").status;
+        assert!([408, 413].contains(&status), "{status}");
     }
     let growth = serve.memory("VmHWM").saturating_sub(before);
     println!("{before} bytes, then {growth} more at the highest");
-    assert!(growth < (20 + 16) << 20, "{growth} bytes more");
+    assert!(growth < 16 << 20, "{growth} bytes more");
     drop(endless);
     assert_eq!(post(serve.address(), body().as_bytes()).status, 204);
     assert!(serve.is_running());
