@@ -47,7 +47,7 @@ pub fn opens(refreshes: &[String]) -> Opens {
     };
     let tokens: Vec<String> = refreshes.iter().map(token).collect();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let cpu = own_cpu();
+    let cpu = server::cpu_of("self");
     let begun = Instant::now();
     std::thread::scope(|scope| {
         for chunk in tokens.chunks(tokens.len().div_ceil(cores)) {
@@ -61,20 +61,8 @@ pub fn opens(refreshes: &[String]) -> Opens {
     });
     Opens {
         rate: tokens.len() as f64 / begun.elapsed().as_secs_f64(),
-        cpu_us: (own_cpu() - cpu) * 1e6 / tokens.len() as f64,
+        cpu_us: (server::cpu_of("self") - cpu) * 1e6 / tokens.len() as f64,
     }
-}
-
-fn own_cpu() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("proc");
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split(' ')
-        .collect();
-    let ticks = |place: usize| fields[place].parse::<f64>().unwrap_or(0.0);
-    (ticks(12) + ticks(13)) / 100.0
 }
 
 /// Milliseconds of a 4 KiB write with fsync: p50 and p99.

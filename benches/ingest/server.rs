@@ -26,6 +26,20 @@ pub fn keys() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("keys")
 }
 
+/// Seconds of CPU a process has spent, by its name in /proc.
+pub fn cpu_of(process: &str) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("a running process");
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split(' ')
+        .collect();
+    // utime and stime are fields 14 and 15 of proc(5), in ticks of 10 ms.
+    let ticks = |place: usize| fields[place].parse::<f64>().unwrap_or(0.0);
+    (ticks(12) + ticks(13)) / 100.0
+}
+
 impl Server {
     /// `serve` with these roles, on a new database or on the one in `folder`.
     pub fn start(roles: &str, folder: Option<TempDir>) -> Self {
@@ -98,17 +112,7 @@ impl Server {
 
     /// Seconds of CPU it has spent.
     pub fn cpu(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
-        let stat = stat.expect("a running server");
-        let fields: Vec<&str> = stat
-            .rsplit(')')
-            .next()
-            .unwrap_or_default()
-            .split(' ')
-            .collect();
-        // utime and stime are fields 14 and 15 of proc(5), in ticks of 10 ms.
-        let ticks = |place: usize| fields[place].parse::<f64>().unwrap_or(0.0);
-        (ticks(12) + ticks(13)) / 100.0
+        cpu_of(&self.child.id().to_string())
     }
 
     /// The most memory it ever held.
