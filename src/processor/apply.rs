@@ -30,7 +30,10 @@ pub fn apply(
         return Ok(Applied::default());
     }
     let deliveries = opened.len();
-    let mut batch = Batch::load(tx, &opened, policy, now)?;
+    let parts = opened.iter().flat_map(|delivery| &delivery.parts);
+    let items: Vec<&OpenedItem> = parts.filter_map(Part::item).collect();
+    let sequences: Vec<i64> = opened.iter().map(|delivery| delivery.sequence).collect();
+    let mut batch = Batch::load(tx, &items, &sequences, policy, now)?;
     for delivery in opened {
         batch.decide_delivery(delivery);
     }
@@ -50,27 +53,20 @@ pub fn judge_again(
     policy: &Policy,
     now: i64,
 ) -> Result<NotificationRow, StoreError> {
-    let identity = item.identity.clone();
-    let opened = Opened {
-        sequence: origin.sequence,
-        id: origin.delivery_id.clone(),
-        received_at: origin.received_at,
-        parts: vec![Part::Item(Box::new(item))],
-    };
-    let mut batch = Batch::load(tx, std::slice::from_ref(&opened), policy, now)?;
-    let before = batch.before.remove(&(origin.sequence, origin.index));
-    let earlier = before.map(|before| before.changes).unwrap_or_default();
-    if was_held {
-        // Its own record does not make it a duplicate.
-        identity.iter().for_each(|identity| {
-            batch.known.remove(identity);
-        });
+    let mut batch = Batch::load(tx, &[&item], &[origin.sequence], policy, now)?;
+    if batch.is_damaged(&item.item.card_id) {
+        return Err(StoreError::Damaged("the item's card cannot be read"));
     }
-    let Some(Part::Item(item)) = opened.parts.into_iter().next() else {
-        return Err(StoreError::Damaged("an item cannot be judged anew"));
-    };
-    let earlier = if was_held { earlier } else { Vec::new() };
-    let row = batch.decide_item(origin, *item, earlier);
+    let mut earlier = Vec::new();
+    if was_held {
+        let before = batch.before.remove(&(origin.sequence, origin.index));
+        earlier = before.map(|before| before.changes).unwrap_or_default();
+        // Its own record does not make it a duplicate.
+        batch
+            .known
+            .retain(|known| Some(known) != item.identity.as_ref());
+    }
+    let row = batch.decide_item(origin, item, earlier);
     if was_held {
         batch.again.push(row.clone());
     }
@@ -100,22 +96,13 @@ impl<'a> Batch<'a> {
     /// process decided in between is missed.
     fn load(
         tx: &mut Tx<'_>,
-        opened: &[Opened],
+        items: &[&OpenedItem],
+        sequences: &[i64],
         policy: &'a Policy,
         now: i64,
     ) -> Result<Self, StoreError> {
-        let items = || {
-            opened
-                .iter()
-                .flat_map(|delivery| &delivery.parts)
-                .filter_map(|part| match part {
-                    Part::Item(item) => Some(item),
-                    Part::Held(_) => None,
-                })
-        };
-        let ids: BTreeSet<CardId> = items().map(|item| item.item.card_id.clone()).collect();
-        let identities: Vec<String> = items().filter_map(|item| item.identity.clone()).collect();
-        let sequences: Vec<i64> = opened.iter().map(|delivery| delivery.sequence).collect();
+        let ids: BTreeSet<CardId> = items.iter().map(|item| item.item.card_id.clone()).collect();
+        let identities: Vec<String> = items.iter().filter_map(|i| i.identity.clone()).collect();
         tx.lock_cards(&ids)?;
         Ok(Self {
             policy,
@@ -123,7 +110,7 @@ impl<'a> Batch<'a> {
             cards: tx.load_cards(&ids)?,
             touched: BTreeSet::new(),
             known: tx.known_identities(&identities)?,
-            before: tx.decided_before(&sequences)?,
+            before: tx.decided_before(sequences)?,
             new: Vec::new(),
             again: Vec::new(),
             jobs: Vec::new(),
@@ -142,6 +129,8 @@ impl<'a> Batch<'a> {
                 index,
                 received_at: delivery.received_at,
             };
+            // Also where an earlier item's row stands in this place: what waits behind it still waits.
+            is_held |= matches!(part, Part::Held(hold) if hold.may_open_later());
             let before = self.before.remove(&(origin.sequence, index));
             if before.as_ref().is_some_and(|before| before.is_final) {
                 continue;

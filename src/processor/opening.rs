@@ -26,6 +26,16 @@ pub enum Part {
     Held(Hold),
 }
 
+impl Part {
+    /// The item, if one could be made out.
+    pub fn item(&self) -> Option<&OpenedItem> {
+        match self {
+            Self::Item(item) => Some(item),
+            Self::Held(_) => None,
+        }
+    }
+}
+
 /// An item with its payment data.
 pub struct OpenedItem {
     pub item: Item,

@@ -237,3 +237,33 @@ fn the_body_of_a_held_delivery_goes_with_the_ended_card_in_it_once_the_delivery_
         ]
     );
 }
+
+#[rstest]
+fn a_held_item_still_waits_when_its_delivery_could_not_even_be_opened_in_between(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let keys = KeyFolder::copy();
+    let (body_key, late) = (LateKey::new("body-2027"), LateKey::new("payload-2027"));
+    keys.put(body_key.kid, &body_key.pem);
+    let mut app = keys.spawn(backend);
+    let held = refresh_with("held", START, &late.payment_jwe(NUMBER_1, ("12", "2031")));
+    let list = json!([status("first", Some(START), "ACTIVE"), held]);
+    let token = body_key.jwe(&list);
+    app.deliver(&json!({ "encryptedDigitalCardUpdateNotifications": token }));
+    assert_eq!(app.verdicts("first"), ["applied"]);
+    assert_eq!(app.verdicts("held"), ["quarantined(unknown-key)"]);
+
+    // While the body's key is away the delivery is looked at, and cannot be split.
+    app.stop();
+    keys.remove(body_key.kid);
+    app.start();
+    app.deliver(&plain(&[status("other", Some(START), "ACTIVE")]));
+    app.stop();
+    keys.put(body_key.kid, &body_key.pem);
+    keys.put(late.kid, &late.pem);
+    app.start();
+    wait_until("the held item opens", || {
+        app.verdicts("held") == ["applied"]
+    });
+    assert_eq!(app.verdicts("first"), ["applied"]);
+}
