@@ -40,8 +40,6 @@ struct NewJob<'a> {
 
 const WAITING: &str = "waiting";
 const DISCARDED: &str = "discarded";
-/// No card has this number version.
-const NO_VERSION: i32 = -1;
 
 impl Tx<'_> {
     /// Queues a call. One of the same kind that still waits or runs for the card (and, for a
@@ -53,12 +51,12 @@ impl Tx<'_> {
         notification_id: Option<&str>,
         now: i64,
     ) -> Result<(), StoreError> {
-        let card_id = card_id.as_str();
         let number_version = match job.kind {
             JobKind::Cryptogram { number_version } => {
                 let version = i32::try_from(number_version)
                     .map_err(|_| StoreError::Damaged("a version is out of range"))?;
-                self.discard_superseded(card_id, version)?;
+                let is_other = |waiting: Option<i32>| waiting.is_some_and(|other| other != version);
+                self.discard(card_id, "superseded", is_other)?;
                 Some(version)
             }
             JobKind::GetCard => None,
@@ -66,7 +64,7 @@ impl Tx<'_> {
         let new = NewJob {
             id: Uuid::now_v7().to_string(),
             kind: job.kind.name(),
-            card_id,
+            card_id: card_id.as_str(),
             number_version,
             notification_id,
             state: WAITING,
@@ -89,35 +87,40 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Drops the waiting calls for cryptograms of numbers the card no longer has.
-    fn discard_superseded(&mut self, card_id: &str, version: i32) -> Result<(), StoreError> {
-        let waiting = outbox::card_id.eq(card_id).and(outbox::state.eq(WAITING));
-        let older = outbox::number_version.ne(version);
-        diesel::update(outbox::table.filter(waiting.and(older)))
-            .set((
-                outbox::state.eq(DISCARDED),
-                outbox::open_key.eq(None::<String>),
-                outbox::last_reason.eq(Some("superseded")),
-            ))
-            .execute(self.connection)?;
-        Ok(())
-    }
-
-    /// Drops the waiting calls for a cryptogram of a card for which none is due (any more).
+    /// Drops the waiting calls for a cryptogram of a card for which none is due any more.
     pub fn withdraw_cryptogram_calls(&mut self, card_id: &CardId) -> Result<(), StoreError> {
-        self.discard_superseded(card_id.as_str(), NO_VERSION)
+        self.discard(card_id, "no longer due", |version| version.is_some())
     }
 
     /// Drops every waiting call of a card that has ended.
     pub fn discard_jobs(&mut self, card_id: &CardId) -> Result<(), StoreError> {
-        let waiting = outbox::card_id
-            .eq(card_id.as_str())
-            .and(outbox::state.eq(WAITING));
-        diesel::update(outbox::table.filter(waiting))
+        self.discard(card_id, "the card has ended", |_| true)
+    }
+
+    /// Drops waiting calls of a card, chosen by number version: only those for a cryptogram have one.
+    fn discard(
+        &mut self,
+        card_id: &CardId,
+        why: &str,
+        is_chosen: impl Fn(Option<i32>) -> bool,
+    ) -> Result<(), StoreError> {
+        let waiting: Vec<(String, Option<i32>)> = outbox::table
+            .filter(outbox::card_id.eq(card_id.as_str()))
+            .filter(outbox::state.eq(WAITING))
+            .select((outbox::id, outbox::number_version))
+            .load(self.connection)?;
+        let chosen = waiting
+            .into_iter()
+            .filter(|(_, version)| is_chosen(*version));
+        let chosen: Vec<String> = chosen.map(|(id, _)| id).collect();
+        if chosen.is_empty() {
+            return Ok(());
+        }
+        diesel::update(outbox::table.filter(outbox::id.eq_any(chosen)))
             .set((
                 outbox::state.eq(DISCARDED),
                 outbox::open_key.eq(None::<String>),
-                outbox::last_reason.eq(Some("the card has ended")),
+                outbox::last_reason.eq(Some(why)),
             ))
             .execute(self.connection)?;
         Ok(())

@@ -36,12 +36,6 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
-    /// Answers whether the database answers.
-    pub fn ping(&mut self) -> Result<(), StoreError> {
-        use diesel::connection::SimpleConnection;
-        Ok(self.connection.batch_execute("SELECT 1")?)
-    }
-
     pub(super) fn seal(
         &self,
         plaintext: &[u8],
