@@ -9,6 +9,7 @@ mod apply;
 mod isolation;
 mod keys;
 mod opening;
+mod pacing;
 mod registration;
 mod replay;
 mod rows;
@@ -29,6 +30,7 @@ use crate::telemetry::{Clock, Metrics};
 use apply::Applied;
 pub use keys::KeyFolder;
 use opening::Opened;
+use pacing::Inflow;
 
 pub use registration::{Registered, register};
 pub use replay::{Replayed, rehearse_deliveries, replay_stored};
@@ -60,14 +62,28 @@ pub struct Running {
 
 /// Hints to the processor that there is something to do. Never needed, only faster.
 #[derive(Clone)]
-pub struct Wake(SyncSender<()>);
+pub struct Wake {
+    hints: SyncSender<()>,
+    inflow: Inflow,
+}
 
 impl Wake {
     /// Hints. A hint that is waiting already is enough.
     pub fn hint(&self) {
-        if let Err(TrySendError::Disconnected(())) = self.0.try_send(()) {
+        if let Err(TrySendError::Disconnected(())) = self.hints.try_send(()) {
             log::debug!("the processor has stopped; the delivery waits for the next one");
         }
+    }
+
+    /// By the intake: deliveries wait for a commit, before which the processor makes room.
+    pub fn commit_wanted(&self) {
+        self.inflow.wanted();
+    }
+
+    /// By the intake: so many deliveries were written in one commit.
+    pub fn committed(&self, deliveries: usize) {
+        self.inflow.committed(deliveries);
+        self.hint();
     }
 }
 
@@ -123,19 +139,30 @@ impl Processor {
         let (sender, hints) = sync_channel(1);
         let stopping = Arc::new(AtomicBool::new(false));
         let trouble = Trouble::default();
+        let inflow = Inflow::default();
+        let wake = Wake {
+            hints: sender,
+            inflow: inflow.clone(),
+        };
         let (its_stopping, its_trouble) = (stopping.clone(), trouble.clone());
         let thread = std::thread::Builder::new()
             .name("processor".to_owned())
-            .spawn(move || self.run(&hints, &its_stopping, &its_trouble))?;
+            .spawn(move || self.run(&hints, &inflow, &its_stopping, &its_trouble))?;
         Ok(Running {
-            wake: Wake(sender),
+            wake,
             stopping,
             trouble,
             thread,
         })
     }
 
-    fn run(&mut self, hints: &Receiver<()>, stopping: &AtomicBool, trouble: &Trouble) {
+    fn run(
+        &mut self,
+        hints: &Receiver<()>,
+        inflow: &Inflow,
+        stopping: &AtomicBool,
+        trouble: &Trouble,
+    ) {
         let mut woke_held = false;
         let mut retried_at = Instant::now();
         while !stopping.load(Ordering::SeqCst) {
@@ -148,9 +175,11 @@ impl Processor {
                 retried_at = Instant::now();
                 self.wake(|tx| tx.wake_deliveries_held_for(Hold::PROCESSING_FAILED));
             }
+            let begun = Instant::now();
             let outcome = self.run_batch().or_else(|error| self.isolate_after(error));
             trouble.set(outcome.as_ref().err().map(ToString::to_string));
             let is_idle = outcome.unwrap_or(0) == 0;
+            inflow.rest(begun.elapsed());
             if is_idle && hints.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Disconnected) {
                 std::thread::sleep(LOOK_EVERY);
             }

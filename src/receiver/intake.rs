@@ -120,6 +120,9 @@ fn run(
 ) {
     let mut batch = Batch::default();
     while batch.fill(queue, limit) {
+        if let Some(wake) = wake {
+            wake.commit_wanted();
+        }
         // A panic must not end the thread: everything after it would be refused.
         let write = || store.write(|tx| tx.insert_deliveries(&batch.deliveries));
         let kept = catch_unwind(AssertUnwindSafe(write))
@@ -128,14 +131,15 @@ fn run(
                 log::error!("{} deliveries are not stored: {error}", batch.answers.len());
                 Refused::StorageDown
             });
-        metrics.committed(batch.deliveries.len());
+        let count = batch.deliveries.len();
+        metrics.committed(count);
         batch.deliveries.clear();
         for answer in batch.answers.drain(..) {
             // A sender that has gone away comes again: the repeat is recognised.
             let _ = answer.send(kept);
         }
-        if let (Ok(()), Some(wake)) = (kept, wake) {
-            wake.hint();
+        if let Some(wake) = wake {
+            wake.committed(count);
         }
     }
 }
