@@ -9,3 +9,12 @@ pub const PAYLOAD_KEYS: [&str; 2] = [
 /// Hex SHA-256 of the bytes of each demonstration storage key.
 pub const STORAGE_KEYS: [&str; 1] =
     ["c34665d41860aaf1e49b5fc0eaf4d41b98c22aaaa7af1484317ca0cefa346398"];
+
+/// Hex SHA-256 of the SubjectPublicKeyInfo of each demonstration key that signs requests.
+pub const SIGNING_KEYS: [&str; 1] =
+    ["4361fb588e7d4009707518eadab80ca229251e253fdddc70be17554dd806c726"];
+
+/// Hex SHA-256 of the SubjectPublicKeyInfo of each key under which the sandbox signs its answers: whoever trusts one
+/// takes anybody's word for Mastercard's.
+pub const VERIFICATION_KEYS: [&str; 1] =
+    ["2561e7c97be7a6a300774f06aa396f04c2185679b06e859d0aa1fb8e0ae05a86"];

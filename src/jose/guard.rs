@@ -143,7 +143,7 @@ impl JoseHeader {
 }
 
 /// Whether a header name is forbidden, or looks like a registered one to a reader that ignores case.
-fn is_refused(name: &str) -> bool {
+pub(super) fn is_refused(name: &str) -> bool {
     FORBIDDEN
         .iter()
         .any(|known| name.eq_ignore_ascii_case(known))
@@ -153,7 +153,7 @@ fn is_refused(name: &str) -> bool {
 }
 
 /// A member that must be a string where it is there at all.
-fn text(header: &Map<String, Value>, name: &str) -> Result<Option<String>, Refused> {
+pub(super) fn text(header: &Map<String, Value>, name: &str) -> Result<Option<String>, Refused> {
     match header.get(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
@@ -162,11 +162,11 @@ fn text(header: &Map<String, Value>, name: &str) -> Result<Option<String>, Refus
 }
 
 /// The engine takes neither padding nor other alphabets nor set trailing bits: one spelling for each value.
-fn decode(part: &str) -> Result<Vec<u8>, Refused> {
+pub(super) fn decode(part: &str) -> Result<Vec<u8>, Refused> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| Refused)
 }
 
 /// Length of `bytes` bytes in unpadded base64.
-const fn encoded(bytes: usize) -> usize {
+pub(super) const fn encoded(bytes: usize) -> usize {
     (bytes * 4).div_ceil(3)
 }

@@ -1,4 +1,4 @@
-//! What a payload private key must be before it is used.
+//! What an RSA key must be before it is used.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ const NOT_A_KEY: &str =
     "is not one RSA private key in PEM form; export it with `openssl pkey -in FILE -out FILE.pem`";
 const LOCKED: &str =
     "is protected by a passphrase; store it without one: `openssl pkey -in FILE -out FILE.pem`";
-const NOT_RSA: &str = "is not an RSA key; Mastercard encrypts to RSA keys only";
+const NOT_RSA: &str = "is not an RSA key; Mastercard knows RSA keys only";
 const WRONG_SIZE: &str = "has a modulus of less than 2048 or more than 4096 bits; make a new key";
 const WEAK_EXPONENT: &str = "has a public exponent that is even or below 65537; make a new key";
 const ROCA: &str =
@@ -26,7 +26,7 @@ const INCONSISTENT: &str =
     "has parts that do not belong together; restore it from its source or make a new key";
 
 /// Reads the one private key of a PEM file and checks it.
-pub(super) fn private_key(file: &Path, pem: &[u8]) -> Result<Rsa<Private>, KeyError> {
+pub(crate) fn private_key(file: &Path, pem: &[u8]) -> Result<Rsa<Private>, KeyError> {
     parse(pem)
         .and_then(|key| match problem_of(&key) {
             Ok(None) => Ok(key),
@@ -54,17 +54,24 @@ fn parse(pem: &[u8]) -> Result<Rsa<Private>, &'static str> {
 }
 
 fn problem_of(key: &Rsa<Private>) -> Result<Option<&'static str>, ErrorStack> {
-    let bits = key.n().num_bits();
-    if !(MIN_BITS as i32..=MAX_BITS as i32).contains(&bits) {
-        return Ok(Some(WRONG_SIZE));
-    }
-    if !key.e().is_bit_set(0) || *key.e() < *BigNum::from_u32(65537)? {
-        return Ok(Some(WEAK_EXPONENT));
-    }
-    if is_roca(key.n())? {
-        return Ok(Some(ROCA));
+    if let Some(weakness) = weakness(key.n(), key.e())? {
+        return Ok(Some(weakness));
     }
     Ok((!key.check_key()?).then_some(INCONSISTENT))
+}
+
+/// What makes the public half of an RSA key unfit, whoever holds the private one.
+pub(super) fn weakness(
+    modulus: &BigNumRef,
+    exponent: &BigNumRef,
+) -> Result<Option<&'static str>, ErrorStack> {
+    if !(MIN_BITS as i32..=MAX_BITS as i32).contains(&modulus.num_bits()) {
+        return Ok(Some(WRONG_SIZE));
+    }
+    if !exponent.is_bit_set(0) || *exponent < *BigNum::from_u32(65537)? {
+        return Ok(Some(WEAK_EXPONENT));
+    }
+    Ok(is_roca(modulus)?.then_some(ROCA))
 }
 
 /// Odd primes up to 167, the ones the faulty generator worked with at every key size.

@@ -13,13 +13,13 @@ use super::KeyError;
 const MAX_FILE: usize = 64 * 1024;
 
 /// One key file; its name without the extension is the key's id.
-pub(super) struct KeyFile {
-    pub(super) id: String,
-    pub(super) path: PathBuf,
+pub(crate) struct KeyFile {
+    pub(crate) id: String,
+    pub(crate) path: PathBuf,
 }
 
 /// The files of `folder` with that extension, in order of their ids. A folder that is not there holds none.
-pub(super) fn list(folder: &Path, extension: &str) -> Result<Vec<KeyFile>, KeyError> {
+pub(crate) fn list(folder: &Path, extension: &str) -> Result<Vec<KeyFile>, KeyError> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(|error| KeyError::io(folder, &error))?,
@@ -47,7 +47,7 @@ pub(super) fn list(folder: &Path, extension: &str) -> Result<Vec<KeyFile>, KeyEr
 }
 
 /// Reads a file of the key folder `root`.
-pub(super) fn read(root: &Path, file: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+pub(crate) fn read(root: &Path, file: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let failed = |error: io::Error| KeyError::io(file, &error);
     let target = file.canonicalize().map_err(failed)?;
     // Links inside the folder are how secrets are mounted and swapped; one that leads out of it is a mistake or a trap.
@@ -115,6 +115,7 @@ pub fn exposed_files(root: &Path) -> Result<Vec<PathBuf>, KeyError> {
         ("payload", "pem"),
         ("signing", "pem"),
         ("signing", "p12"),
+        ("signing", "password"),
         ("storage", "key"),
     ] {
         for file in list(&root.join(folder), extension)? {

@@ -1,13 +1,16 @@
 //! The only room that touches josekit: what is encrypted to us is opened here, what we store is sealed here.
 //!
 //! A token passes [`guard`] before any key is touched; [`Keyring`] then picks the private key and opens it.
-//! [`StorageKeys`] seals and digests what goes into the database. [`json`] is the strict JSON of all three.
+//! [`StorageKeys`] seals and digests what goes into the database. [`VerificationKeys`] tell whether an answer is
+//! Mastercard's. [`json`] is the strict JSON of all of them.
 
 mod enc;
 pub(crate) mod hex;
 mod hmac;
-mod key_checks;
-mod key_files;
+mod jwks;
+pub(crate) mod key_checks;
+pub(crate) mod key_files;
+mod key_folder;
 mod key_settings;
 mod opening;
 
@@ -19,17 +22,23 @@ pub mod json;
 pub mod key_error;
 pub mod keyring;
 pub mod sealing;
+pub mod signing;
+pub mod verifying;
 
 pub use enc::Enc;
 pub use encrypting::{EncryptError, encrypt};
 pub use generating::{generate_missing, public_key_pem};
 pub use guard::{OpenPolicy, UnknownKid};
 pub use json::JsonFault;
+pub use jwks::JwksFault;
 pub use key_error::KeyError;
 pub use key_files::exposed_files;
+pub use key_folder::KeyFolder;
 pub use keyring::{Keyring, PayloadKey};
 pub use opening::OpenError;
 pub use sealing::{Place, SealError, StorageKeys, sealed_with};
+pub use signing::{JwsSigner, SignError};
+pub use verifying::{VerificationKeys, VerifiedJws, VerifyFault};
 
 #[cfg(test)]
 mod tests;

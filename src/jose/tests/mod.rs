@@ -5,9 +5,13 @@ mod generating;
 mod guard;
 mod guard_headers;
 mod json;
+mod jws;
 mod keyring;
 mod opening;
 mod sealing;
+mod verification_sets;
+mod verifying;
+mod verifying_attacks;
 
 use std::fs;
 use std::path::{Path, PathBuf};

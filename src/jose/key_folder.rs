@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::jose::{KeyError, Keyring, OpenPolicy};
+use super::{KeyError, Keyring, OpenPolicy};
 
 /// The key folder with the keyring last loaded from it.
 pub struct KeyFolder {

@@ -1,0 +1,176 @@
+//! Verifying a JWS: a guard in front of every key, then the key that its `kid` names.
+//!
+//! The key decides the algorithm: an RSA key verifies RS256, a P-256 key ES256. The token's `alg` must only agree
+//! with it, so neither `none` nor an HMAC keyed with a public key has a way in.
+
+use std::collections::BTreeMap;
+
+use josekit::jws::JwsVerifier;
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use super::guard::{self, MAX_HEADER, Refused};
+use super::jwks::{self, JwksFault};
+use super::{demonstration, hex, json};
+
+/// Longest token, in characters.
+pub const MAX_JWS: usize = 256 * 1024;
+
+/// The algorithms that are verified.
+const ALLOWED_ALGS: [&str; 2] = ["RS256", "ES256"];
+
+/// One public key and the algorithm it verifies.
+pub(super) struct VerificationKey {
+    pub(super) verifier: Box<dyn JwsVerifier>,
+    /// SHA-256 of the DER SubjectPublicKeyInfo.
+    pub(super) spki_sha256: [u8; 32],
+}
+
+/// Public keys that verify what the other side signs, each under its kid.
+#[derive(Default)]
+pub struct VerificationKeys {
+    keys: BTreeMap<String, VerificationKey>,
+}
+
+/// A JWS whose signature is right.
+pub struct VerifiedJws {
+    /// The key that verified it.
+    pub kid: String,
+    /// The whole protected header.
+    pub header: Map<String, Value>,
+    pub payload: Zeroizing<Vec<u8>>,
+}
+
+/// Why a JWS is not believed. Nothing of the token is quoted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyFault {
+    /// Not a compact JWS, too long, or with a header that must not be.
+    #[error("not a compact JWS in an accepted form")]
+    Malformed,
+    /// `alg` is neither RS256 nor ES256, or not that of the key.
+    #[error("the JWS's alg is not the one its key is for")]
+    AlgNotAllowed,
+    /// No key is known under the kid. It may be known after the key set was fetched anew.
+    #[error("no verification key is known under the JWS's kid")]
+    UnknownKid,
+    /// The signature is not that key's signature of this header and payload.
+    #[error("the JWS's signature is wrong")]
+    WrongSignature,
+}
+
+impl From<Refused> for VerifyFault {
+    fn from(_: Refused) -> Self {
+        Self::Malformed
+    }
+}
+
+impl VerificationKeys {
+    /// Reads a JWK set. Keys that are there for something else are left out.
+    ///
+    /// # Errors
+    /// [`JwksFault`]: one key that must not be in such a set refuses all of it.
+    pub fn parse_jwks(bytes: &[u8]) -> Result<Self, JwksFault> {
+        let keys = jwks::parse(bytes)?;
+        Ok(Self { keys })
+    }
+
+    /// Adds the keys of another set; the same key may stand in both.
+    ///
+    /// # Errors
+    /// [`JwksFault::Substituted`] if a kid names one key here and another key there: then nothing is added.
+    pub fn merge(&mut self, other: Self) -> Result<(), JwksFault> {
+        let is_other_key = |(kid, new): (&String, &VerificationKey)| {
+            let known = self.keys.get(kid);
+            known.is_some_and(|known| known.spki_sha256 != new.spki_sha256)
+        };
+        if other.keys.iter().any(is_other_key) {
+            return Err(JwksFault::Substituted);
+        }
+        self.keys.extend(other.keys);
+        Ok(())
+    }
+
+    /// The kids of all keys, in order.
+    pub fn kids(&self) -> impl Iterator<Item = &str> {
+        self.keys.keys().map(String::as_str)
+    }
+
+    /// Whether everybody can sign for one of these keys, because its private half lies in the repository.
+    pub fn holds_demonstration_key(&self) -> bool {
+        self.keys.values().any(|key| {
+            let fingerprint = hex::encode(&key.spki_sha256);
+            demonstration::VERIFICATION_KEYS.contains(&fingerprint.as_str())
+        })
+    }
+
+    /// Verifies a compact JWS under the key that its `kid` names.
+    ///
+    /// # Errors
+    /// See [`VerifyFault`].
+    pub fn verify(&self, compact: &str) -> Result<VerifiedJws, VerifyFault> {
+        let token = Unverified::parse(compact)?;
+        let (kid, key) = self
+            .keys
+            .get_key_value(&token.kid)
+            .ok_or(VerifyFault::UnknownKid)?;
+        if key.verifier.algorithm().name() != token.alg {
+            return Err(VerifyFault::AlgNotAllowed);
+        }
+        key.verifier
+            .verify(token.signed.as_bytes(), &token.signature)
+            .map_err(|_| VerifyFault::WrongSignature)?;
+        Ok(VerifiedJws {
+            kid: kid.clone(),
+            header: token.header,
+            payload: token.payload,
+        })
+    }
+}
+
+/// A JWS whose form is in order; nothing about it is authentic yet.
+struct Unverified<'a> {
+    header: Map<String, Value>,
+    alg: String,
+    kid: String,
+    payload: Zeroizing<Vec<u8>>,
+    /// Header and payload as they were sent: what is signed.
+    signed: &'a str,
+    signature: Vec<u8>,
+}
+
+impl<'a> Unverified<'a> {
+    fn parse(compact: &'a str) -> Result<Self, VerifyFault> {
+        if compact.len() > MAX_JWS {
+            return Err(VerifyFault::Malformed);
+        }
+        let (signed, signature) = compact.rsplit_once('.').ok_or(VerifyFault::Malformed)?;
+        let (protected, payload) = signed.split_once('.').ok_or(VerifyFault::Malformed)?;
+        // Of two dots one ends the header and one begins the signature: a third would be in the payload.
+        if payload.contains('.')
+            || protected.is_empty()
+            || signature.is_empty()
+            || protected.len() > guard::encoded(MAX_HEADER)
+        {
+            return Err(VerifyFault::Malformed);
+        }
+        let Ok(Value::Object(header)) = json::parse(&guard::decode(protected)?) else {
+            return Err(VerifyFault::Malformed);
+        };
+        if header.keys().any(|name| guard::is_refused(name)) {
+            return Err(VerifyFault::Malformed);
+        }
+        let alg = guard::text(&header, "alg")?.ok_or(VerifyFault::Malformed)?;
+        // Before a key is looked for: an unknown kid makes callers fetch the key set anew.
+        if !ALLOWED_ALGS.contains(&alg.as_str()) {
+            return Err(VerifyFault::AlgNotAllowed);
+        }
+        Ok(Self {
+            kid: guard::text(&header, "kid")?.ok_or(VerifyFault::Malformed)?,
+            alg,
+            header,
+            payload: Zeroizing::new(guard::decode(payload)?),
+            signed,
+            signature: guard::decode(signature)?,
+        })
+    }
+}
