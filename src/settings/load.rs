@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::{DEFAULTS, Settings, mistakes};
-use crate::domain::ReportedStatus;
+use super::{DEFAULTS, Settings, mistakes, notification};
 
 /// The file read when `--config` names none, if it is there.
 const DEFAULT_FILE: &str = "tokenkeep.toml";
@@ -13,15 +12,8 @@ const PREFIX: &str = "TOKENKEEP_";
 /// Read by the command line itself, not a setting.
 const NOT_SETTINGS: [&str; 1] = ["TOKENKEEP_CONFIG"];
 
-/// Fields of an element that hold something other than its time.
-const TAKEN_FIELDS: [&str; 4] = [
-    "maskedCard",
-    "reasonCode",
-    "paymentData",
-    "keyFingerprintId",
-];
-/// Seconds; a clock that is wrong by more could block a card for longer than a day.
-const MOST_AHEAD: i64 = 86_400;
+/// Tables whose names are Mastercard's words, the case of which counts.
+const OF_WORDS: [&str; 2] = ["NOTIFICATION__STATUS_WORDS__", "NOTIFICATION__ALIASES__"];
 
 /// What the command line says.
 #[derive(Debug, Default, Clone)]
@@ -79,7 +71,7 @@ impl Settings {
                 "policy.default_program names no program: {default}"
             ));
         }
-        if let Some(message) = self.notification_mistake() {
+        if let Some(message) = notification::mistake(&self.notification) {
             return inconsistent(message);
         }
         if !(200..300).contains(&self.receiver.success_status) {
@@ -117,31 +109,6 @@ impl Settings {
             Some((name, _, most)) => inconsistent(format!("{name} must be from 1 to {most}")),
             None => Ok(self),
         }
-    }
-
-    /// What is wrong with how notifications are to be read.
-    fn notification_mistake(&self) -> Option<String> {
-        let wire = &self.notification;
-        let is_taken = |name: &&String| TAKEN_FIELDS.contains(&name.as_str());
-        let published = |word: &&String| {
-            let word = ReportedStatus::from_word(word);
-            !matches!(word, ReportedStatus::Unknown(_))
-        };
-        if wire.event_time_fields.is_empty() {
-            return Some("notification.event_time_fields: the list is empty".to_owned());
-        }
-        if let Some(name) = wire.event_time_fields.iter().find(is_taken) {
-            return Some(format!(
-                "notification.event_time_fields: {name} has another meaning"
-            ));
-        }
-        if let Some(word) = wire.status_words.keys().find(published) {
-            return Some(format!(
-                "notification.status_words: {word} has its own meaning"
-            ));
-        }
-        let in_range = (0..=MOST_AHEAD).contains(&wire.max_ahead);
-        (!in_range).then(|| format!("notification.max_ahead must be from 0 to {MOST_AHEAD}"))
     }
 }
 
@@ -240,14 +207,16 @@ fn setting_of(name: &str) -> Option<String> {
     let setting = name
         .strip_prefix(PREFIX)
         .filter(|_| !NOT_SETTINGS.contains(&name))?;
-    // The tests' own variables are nobody's settings.
-    let is_test = setting.starts_with("TEST_");
-    // The case of Mastercard's words counts.
-    let words = setting.strip_prefix("NOTIFICATION__STATUS_WORDS__");
-    (!is_test).then(|| match words {
-        Some(word) => format!("{}.{word}", mistakes::STATUS_WORDS),
-        None => setting.to_lowercase().replace("__", "."),
-    })
+    // Passwords are read where they are used; the tests' own variables are nobody's settings.
+    let is_other = ["SIGNING_PASSWORD_", "TEST_"]
+        .iter()
+        .any(|prefix| setting.starts_with(prefix));
+    let word = OF_WORDS
+        .iter()
+        .find_map(|table| setting.strip_prefix(table));
+    let word = word.unwrap_or_default();
+    let table = setting.strip_suffix(word).unwrap_or(setting);
+    (!is_other).then(|| format!("{}{word}", table.to_lowercase().replace("__", ".")))
 }
 
 pub(super) fn get<'a>(table: &'a Table, name: &str) -> Option<&'a Value> {

@@ -9,7 +9,7 @@ use super::load::{SettingsError, check, get, set};
 const PROGRAM: &str = include_str!("program.toml");
 const PROGRAMS: &str = "programs";
 /// A table whose names are the merchant's, too.
-pub(super) const STATUS_WORDS: &str = "notification.status_words";
+const STATUS_WORDS: &str = "notification.status_words";
 /// Names less alike than this are no suggestion.
 const LIKENESS: f64 = 0.75;
 

@@ -5,6 +5,8 @@
 
 mod load;
 mod mistakes;
+mod notification;
+mod programs;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +24,9 @@ use crate::jose::{Enc, OpenPolicy, UnknownKid};
 use crate::telemetry::LogFormat;
 
 pub use load::{Overrides, SettingsError};
+pub use programs::{
+    BaseStringForm, DynamicDataType, ProgramFault, ProgramKind, ProgramSettings,
+};
 
 /// The commented default file.
 pub const DEFAULTS: &str = include_str!("default.toml");
@@ -40,6 +45,7 @@ pub struct Settings {
     pub log: LogSettings,
     pub receiver: ReceiverSettings,
     pub processor: ProcessorSettings,
+    pub dispatcher: DispatcherSettings,
     pub notification: WireForm,
     pub policy: PolicySettings,
     #[serde(default)]
@@ -60,6 +66,7 @@ impl std::fmt::Debug for Settings {
             .field("log", &self.log)
             .field("receiver", &self.receiver)
             .field("processor", &self.processor)
+            .field("dispatcher", &self.dispatcher)
             .field("notification", &self.notification)
             .field("policy", &self.policy)
             .field("programs", &self.programs)
@@ -89,6 +96,7 @@ pub enum Environment {
 pub enum Role {
     Receive,
     Process,
+    Dispatch,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -171,6 +179,37 @@ impl ProcessorSettings {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct DispatcherSettings {
+    clock_skew: u32,
+    caller_patience: u32,
+    cryptogram_lifetime: u32,
+    reconcile_after: u32,
+}
+
+impl DispatcherSettings {
+    /// Milliseconds by which our clock may run ahead of Mastercard's.
+    pub fn clock_skew(&self) -> i64 {
+        i64::from(self.clock_skew) * 1000
+    }
+
+    /// Time a caller waits for a cryptogram.
+    pub fn caller_patience(&self) -> Duration {
+        Duration::from_secs(self.caller_patience.into())
+    }
+
+    /// Milliseconds that a prefetched cryptogram is kept at most.
+    pub fn cryptogram_lifetime(&self) -> i64 {
+        i64::from(self.cryptogram_lifetime) * 3_600_000
+    }
+
+    /// Milliseconds without a word of a card after which Mastercard is asked; none means never.
+    pub fn reconcile_after(&self) -> Option<i64> {
+        (self.reconcile_after > 0).then(|| i64::from(self.reconcile_after) * 86_400_000)
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PolicySettings {
     pub unknown_card: UnknownCardPolicy,
     default_program: String,
@@ -180,21 +219,6 @@ pub struct PolicySettings {
     pub payment_data_mismatch: MismatchPolicy,
     pub both_forms: BothForms,
     retry_window: i64,
-}
-
-/// A program the merchant takes part in.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProgramSettings {
-    pub kind: ProgramKind,
-    #[serde(default)]
-    pub service_id: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ProgramKind {
-    MastercardCheckout,
 }
 
 /// A list that makes no sense without an entry.

@@ -1,0 +1,89 @@
+//! The HTTP agent of a program: what it accepts, and how it tells a call that was never sent.
+
+use std::time::Duration;
+
+use ureq::http::Uri;
+use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport,
+};
+use ureq::{Agent, Error, Timeout, config::Config};
+
+use crate::settings::ProgramSettings;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes from the status line to the body.
+const MAX_HEAD: usize = 32 * 1024;
+/// Bytes. A connection keeps two of them while it is open.
+const BUFFER: usize = 64 * 1024;
+
+/// An agent that follows no redirect, uses no proxy, and takes its certificate authorities from the
+/// system.
+pub(super) fn agent(settings: &ProgramSettings) -> Agent {
+    let tls = TlsConfig::builder()
+        .provider(TlsProvider::NativeTls)
+        .root_certs(RootCerts::PlatformVerifier)
+        .build();
+    let config = Agent::config_builder()
+        .tls_config(tls)
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .proxy(None)
+        .user_agent("tokenkeep")
+        .accept("application/json")
+        .accept_encoding("identity")
+        .timeout_resolve(Some(CONNECT_TIMEOUT))
+        .timeout_connect(Some(CONNECT_TIMEOUT))
+        .max_response_header_size(MAX_HEAD)
+        .input_buffer_size(BUFFER)
+        .output_buffer_size(BUFFER)
+        .max_idle_connections(settings.concurrency())
+        .max_idle_connections_per_host(settings.concurrency());
+    let (connector, resolver) = (Connecting::default(), Resolving::default());
+    Agent::with_parts(config.build(), connector, resolver)
+}
+
+/// Connects as usual. Its failures are told apart from those of a connection that was there: up to
+/// here nothing has been sent.
+#[derive(Debug, Default)]
+struct Connecting(DefaultConnector);
+
+impl Connector<()> for Connecting {
+    type Out = Box<dyn Transport>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<()>,
+    ) -> Result<Option<Self::Out>, Error> {
+        self.0
+            .connect(details, chained)
+            .map_err(|error| match error {
+                Error::Io(_) => Error::ConnectionFailed,
+                Error::Timeout(_) => Error::Timeout(Timeout::Connect),
+                other => other,
+            })
+    }
+}
+
+/// Looks names up as usual; whatever fails there is a host that is not found.
+#[derive(Debug, Default)]
+struct Resolving(DefaultResolver);
+
+impl Resolver for Resolving {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, Error> {
+        self.0
+            .resolve(uri, config, timeout)
+            .map_err(|error| match error {
+                Error::Io(_) => Error::HostNotFound,
+                Error::Timeout(_) => Error::Timeout(Timeout::Resolve),
+                other => other,
+            })
+    }
+}

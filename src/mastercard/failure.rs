@@ -1,0 +1,116 @@
+//! What a failed call means for whoever wanted it.
+
+use std::time::Duration;
+
+use chrono::DateTime;
+
+use super::ErrorBody;
+
+/// The longest wait that the other side may ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// What follows from a failed call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureClass {
+    /// The same call may succeed later.
+    Retry,
+    /// The same call will be refused again: a person has to look.
+    Refused,
+    /// The credential, or what it may do, is refused: every call with it will be.
+    Denied,
+    /// Mastercard does not know the card (Delete Card and Get Card only).
+    NotThere,
+}
+
+/// Why a call gave no answer that can be used. Holds nothing of the answer but Mastercard's own words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct CallFailure {
+    pub class: FailureClass,
+    /// The HTTP status, if there was one.
+    pub status: Option<u16>,
+    /// A word of ours in lower case, or Mastercard's reason with the first detail behind a slash.
+    pub reason: String,
+    /// How long the other side asks to wait, an hour at most.
+    pub retry_after: Option<Duration>,
+    /// Whether the other side may have acted on the call. False only where no connection came about.
+    pub may_have_arrived: bool,
+}
+
+impl CallFailure {
+    /// A call that was not made, or did not get as far as being sent.
+    pub(super) fn unsent(class: FailureClass, reason: &str) -> Self {
+        Self {
+            class,
+            status: None,
+            reason: reason.to_owned(),
+            retry_after: None,
+            may_have_arrived: false,
+        }
+    }
+
+    /// A call to which no whole answer came.
+    pub(super) fn unanswered(reason: &str) -> Self {
+        Self {
+            may_have_arrived: true,
+            ..Self::unsent(FailureClass::Retry, reason)
+        }
+    }
+
+    /// A success whose content cannot be believed or understood.
+    pub(super) fn unusable(status: u16, reason: &str) -> Self {
+        Self {
+            status: Some(status),
+            ..Self::unanswered(reason)
+        }
+    }
+
+    /// An answer that is no success.
+    pub(super) fn refused(status: u16, error: &ErrorBody, retry_after: Option<Duration>) -> Self {
+        Self {
+            class: class_of(status, error),
+            retry_after,
+            ..Self::unusable(status, &error.words())
+        }
+    }
+
+    /// The same failure of a call that asks about one card: not finding the card is an answer.
+    ///
+    /// A 404 in the gateway's form speaks of the address called, not of the card.
+    pub(super) fn about_a_card(self, error: &ErrorBody) -> Self {
+        match self.status {
+            Some(404 | 410) if error.recoverable.is_none() => Self {
+                class: FailureClass::NotThere,
+                ..self
+            },
+            _ => self,
+        }
+    }
+}
+
+/// The class of an answer that is no success. The gateway's hint decides where it gives one, except
+/// that a refused credential is refused whatever the hint, and a limit of rate or time passes.
+fn class_of(status: u16, error: &ErrorBody) -> FailureClass {
+    match (status, error.recoverable) {
+        (408 | 425 | 429, _) | (_, Some(true)) => FailureClass::Retry,
+        (401 | 403, _) => FailureClass::Denied,
+        (_, Some(false)) | (400..=499, None) => FailureClass::Refused,
+        // The rest has no documented meaning that would rule out a later success.
+        _ => FailureClass::Retry,
+    }
+}
+
+/// `Retry-After` as seconds or as a date; none if it lies in the past or cannot be read. `now` is in
+/// milliseconds since 1970.
+pub(super) fn retry_after(value: &str, now: i64) -> Option<Duration> {
+    let value = value.trim();
+    let seconds = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit are as good as the longest wait.
+        value.parse().unwrap_or(u64::MAX)
+    } else {
+        let date = DateTime::parse_from_rfc2822(value).ok()?;
+        let milliseconds = date.timestamp_millis().saturating_sub(now);
+        u64::try_from(milliseconds).ok()?.div_ceil(1000)
+    };
+    (seconds > 0).then(|| Duration::from_secs(seconds).min(LONGEST_WAIT))
+}

@@ -1,0 +1,86 @@
+//! The private key that signs requests: from a PKCS#12 file, as Mastercard's portal gives it out, or a
+//! PEM file.
+
+use std::path::Path;
+
+use openssl::error::ErrorStack;
+use openssl::hash::MessageDigest;
+use openssl::pkcs12::Pkcs12;
+use openssl::pkey::{PKey, Private};
+use openssl::rsa::Rsa;
+use openssl::sha::sha256;
+use openssl::sign::Signer;
+use zeroize::Zeroizing;
+
+use crate::jose::{KeyError, demonstration, hex, key_checks, key_files};
+
+/// The first byte of every DER file, and of no PEM file.
+const DER_SEQUENCE: u8 = 0x30;
+
+const NOT_PKCS12: &str = "is neither PEM nor PKCS#12; fetch it from the portal again";
+const WRONG_PASSWORD: &str = "does not open with the password given for it; check signing_key_password_file or the environment";
+const OLD_ENCRYPTION: &str = "cannot be opened: it may be encrypted in a way that OpenSSL has retired; \
+     write it anew with `openssl pkcs12 -legacy -in FILE -nodes | openssl pkcs12 -export -out NEW`";
+const NO_KEY: &str = "holds no RSA private key; export it again together with its key";
+
+/// A private key that does nothing but sign. It leaves this type in no form.
+pub struct SigningKey(PKey<Private>);
+
+impl SigningKey {
+    /// Loads the key from a file of the key folder `root`. `password` opens a PKCS#12 file.
+    ///
+    /// # Errors
+    /// [`KeyError`], naming the file and what to do.
+    pub fn load(root: &Path, file: &Path, password: &str) -> Result<Self, KeyError> {
+        let bytes = key_files::read(root, file)?;
+        let key = match bytes.first() {
+            Some(&DER_SEQUENCE) => {
+                let pem =
+                    pem_of_pkcs12(&bytes, password).map_err(|problem| KeyError::Unusable {
+                        file: file.to_owned(),
+                        problem,
+                    })?;
+                key_checks::private_key(file, &pem)?
+            }
+            _ => key_checks::private_key(file, &bytes)?,
+        };
+        let key = PKey::from_rsa(key).map_err(|_| KeyError::OpenSsl {
+            kid: file.display().to_string(),
+        })?;
+        Ok(Self(key))
+    }
+
+    /// Signs with RSASSA-PKCS1-v1_5 and SHA-256.
+    pub(super) fn sign(&self, text: &[u8]) -> Result<Vec<u8>, ErrorStack> {
+        Signer::new(MessageDigest::sha256(), &self.0)?.sign_oneshot_to_vec(text)
+    }
+
+    /// Whether everybody has this key, because it lies in the repository.
+    pub fn is_demonstration(&self) -> bool {
+        let spki = self.0.public_key_to_der().unwrap_or_default();
+        demonstration::SIGNING_KEYS.contains(&hex::encode(&sha256(&spki)).as_str())
+    }
+}
+
+/// The key of a PKCS#12 file as PEM, so that it passes the same checks as one from a PEM file.
+fn pem_of_pkcs12(der: &[u8], password: &str) -> Result<Zeroizing<Vec<u8>>, &'static str> {
+    let opened = Pkcs12::from_der(der)
+        .map_err(|_| NOT_PKCS12)?
+        .parse2(password)
+        .map_err(|errors| problem_of(&errors))?;
+    let rsa: Option<Rsa<Private>> = opened.pkey.and_then(|key| key.rsa().ok());
+    let pem = rsa.and_then(|key| key.private_key_to_pem().ok());
+    pem.map(Zeroizing::new).ok_or(NO_KEY)
+}
+
+fn problem_of(errors: &ErrorStack) -> &'static str {
+    let says = |reason: &str| {
+        let mut reasons = errors.errors().iter().filter_map(|error| error.reason());
+        reasons.any(|said| said == reason)
+    };
+    if says("mac verify failure") {
+        WRONG_PASSWORD
+    } else {
+        OLD_ENCRYPTION
+    }
+}

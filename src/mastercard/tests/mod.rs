@@ -1,0 +1,15 @@
+//! What the tests of this room share: the other side as a recorder with answers of the test's choice,
+//! and Checkout answers as Mastercard signs them, with any part out of order.
+
+mod amounts;
+mod answers;
+mod bindings;
+mod cards;
+mod classes;
+mod clients;
+mod error_forms;
+mod headers;
+mod requests;
+mod support;
+mod transport;
+mod verification;
