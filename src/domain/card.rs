@@ -115,7 +115,17 @@ pub struct Card {
     pub number_version: u32,
     /// The cryptogram of the current `number_version`, if there is or was one.
     pub cryptogram: Option<CryptogramState>,
+    /// The expiry alone changed since the last new number or Checkout: the cryptogram stays, and the
+    /// next payment had better ask for a fresh one.
+    #[serde(default)]
+    pub checkout_recommended: bool,
     pub terminal: Option<Terminal>,
+    /// When Mastercard last said that it does not know the card, milliseconds since 1970, UTC.
+    #[serde(default)]
+    pub not_there_since: Option<i64>,
+    /// Rank of the latest Checkout answer whose token could not be brought together with ours.
+    #[serde(default)]
+    pub token_doubted: Option<Rank>,
     pub latest_item: Option<LatestItem>,
     /// When anything last changed here, milliseconds since 1970, UTC.
     pub updated_at: i64,
@@ -138,7 +148,10 @@ impl Card {
             version: 0,
             number_version: 0,
             cryptogram: None,
+            checkout_recommended: false,
             terminal: None,
+            not_there_since: None,
+            token_doubted: None,
             latest_item: None,
             updated_at: 0,
             inputs_decided: 0,
@@ -176,18 +189,31 @@ impl Card {
             && self.token.as_ref().is_some_and(Token::wants_checkout)
     }
 
-    /// Masked token digits or expiry newer than our token differ from it: a refresh seems to have
-    /// passed us by.
+    /// Masked token digits or expiry newer than our token differ from it, or a Checkout answer did: a
+    /// refresh seems to have passed us by.
     pub fn refresh_is_suspected(&self) -> bool {
         let Some(token) = &self.token else {
             return false;
         };
+        if outranks(self.token_doubted, Some(token.rank)) {
+            return true;
+        }
         let newer = |field: &str| {
             let received = self.masked.get(field)?;
             let is_newer = received.rank.against(token.rank) == Precedence::Newer;
             received.value.as_str().filter(|_| is_newer)
         };
         digits_differ(&token.number, token.expiry, newer)
+    }
+
+    /// Marks the cryptogram of the current number as handed out, never to be handed out again.
+    pub fn hand_out_cryptogram(&mut self) {
+        self.cryptogram = Some(CryptogramState::HandedOut);
+    }
+
+    /// Marks the cryptogram of the current number as run out: it is not renewed unasked.
+    pub fn let_cryptogram_run_out(&mut self) {
+        self.cryptogram = Some(CryptogramState::RanOut);
     }
 
     /// A masked field's value as text.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Card;
+use super::{Card, Event};
 
 /// The verdict on one input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +107,18 @@ impl Rule {
     pub const STATUS_UNKNOWN: Self = Self("status-unknown");
     pub const REFRESH_UNREADABLE: Self = Self("refresh-unreadable");
     pub const REGISTERED: Self = Self("registered");
+    /// The merchant asked for the card's deletion.
+    pub const DELETE_ASKED: Self = Self("delete-asked");
+    /// Mastercard confirmed the deletion.
+    pub const DELETE_CONFIRMED: Self = Self("delete-confirmed");
+    /// Mastercard does not know the card.
+    pub const NOT_THERE: Self = Self("not-there");
+    /// A Checkout answer for the number we hold.
+    pub const CHECKOUT_CONFIRMS: Self = Self("checkout-confirms");
+    /// A Checkout answer whose number or expiry is not ours.
+    pub const CHECKOUT_DISAGREES: Self = Self("checkout-disagrees");
+    /// A Checkout answer that came too late: the number moved on, or the card may not be charged.
+    pub const CHECKOUT_LATE: Self = Self("checkout-late");
     /// The delivery, or the item in it, could not be read as a notification.
     pub const NOT_READABLE: Self = Self("not-readable");
 }
@@ -121,8 +133,12 @@ pub enum Flag {
     EqualTime,
     /// Decrypted token and masked digits of the same item differ.
     DigitsDisagree,
-    /// Masked digits newer than our token differ from it.
+    /// Masked digits newer than our token, or a Checkout answer, differ from it.
     RefreshSuspected,
+    /// A Checkout answer brought a token that no notification had told of.
+    RefreshMissed,
+    /// Mastercard does not know the card.
+    NotFoundThere,
 }
 
 /// One field that changed. Full numbers never appear: the token number is shown by its last four.
@@ -148,6 +164,8 @@ pub enum JobKind {
     Cryptogram { number_version: u32 },
     /// Ask Mastercard what is true.
     GetCard,
+    /// Tell Mastercard that the card is gone.
+    DeleteCard,
 }
 
 impl JobKind {
@@ -156,6 +174,7 @@ impl JobKind {
         match self {
             Self::Cryptogram { .. } => "cryptogram",
             Self::GetCard => "get_card",
+            Self::DeleteCard => "delete_card",
         }
     }
 }
@@ -179,4 +198,31 @@ pub struct Decision {
     pub trace: Vec<TraceStep>,
     /// A cryptogram was due before and is not any more: a call that waits for one is withdrawn.
     pub no_longer_due: bool,
+    /// What becomes of the cryptogram a Checkout answer brought.
+    pub fresh_cryptogram: FreshCryptogram,
+    pub events: Vec<Event>,
+}
+
+/// What becomes of the cryptogram a Checkout answer brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FreshCryptogram {
+    /// The input brought none.
+    None,
+    /// It belongs to the card's current number.
+    Usable,
+    /// It is destroyed.
+    Destroyed,
+}
+
+impl Decision {
+    /// The fresh cryptogram goes to a caller at once instead of being stored.
+    pub fn hand_out_cryptogram(&mut self) {
+        let Some(card) = &mut self.card else {
+            return;
+        };
+        card.hand_out_cryptogram();
+        let handed_out = card.cryptogram_event("handed_out");
+        self.events.retain(|event| event.kind != handed_out.kind);
+        self.events.push(handed_out);
+    }
 }

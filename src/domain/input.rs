@@ -6,6 +6,15 @@ use super::{CardId, Change, Expiry, Hold, MaskedFields, Rank, ReportedStatus, To
 pub enum Input {
     Notice(Notice),
     Registration(Registration),
+    /// What Get Card answered.
+    CardAnswer(CardAnswer),
+    /// Get Card answered that the card is not known there.
+    NotThere(NotThere),
+    CheckoutAnswer(CheckoutAnswer),
+    /// The merchant wants the card deleted.
+    Delete(Delete),
+    /// Mastercard confirmed the deletion.
+    DeleteConfirmed(DeleteConfirmed),
 }
 
 /// One item of a Card Notification, read and opened as far as possible.
@@ -19,7 +28,8 @@ pub struct Notice {
     pub index: i32,
     /// Keyed hash of the decrypted content; none while it cannot be read.
     pub digest: Option<String>,
-    /// An effective item with this identity is already recorded (timed items only).
+    /// An effective item with this identity is already recorded (only for items with a time or an
+    /// event id).
     pub is_known: bool,
     pub status: ReportedStatus,
     pub masked: MaskedFields,
@@ -50,6 +60,55 @@ pub struct Registration {
     pub consumer_reference: Option<String>,
     pub masked: MaskedFields,
     pub token: Option<PaymentData>,
+    /// Milliseconds since 1970, UTC.
+    pub received_at: i64,
+}
+
+/// A card as Get Card answered it.
+pub struct CardAnswer {
+    pub card_id: CardId,
+    /// As of the start of the call, less the clock skew allowed for.
+    pub rank: Rank,
+    /// Milliseconds since 1970, UTC.
+    pub received_at: i64,
+    pub status: ReportedStatus,
+    pub masked: MaskedFields,
+    pub payment: Payment,
+}
+
+/// Mastercard does not know a card.
+pub struct NotThere {
+    pub card_id: CardId,
+    /// Milliseconds since 1970, UTC.
+    pub received_at: i64,
+}
+
+/// A verified answer of Checkout.
+pub struct CheckoutAnswer {
+    pub card_id: CardId,
+    /// As of the start of the call, less the clock skew allowed for.
+    pub rank: Rank,
+    /// Milliseconds since 1970, UTC.
+    pub received_at: i64,
+    /// The card's `numberVersion` when the call was made.
+    pub asked_for: u32,
+    pub data: PaymentData,
+    /// The answer's own signed masked card names our card and the last four of its token.
+    pub is_consistent: bool,
+    /// An answer to this call could not be brought together with our token before.
+    pub is_repeated: bool,
+}
+
+/// A request to delete a card.
+pub struct Delete {
+    pub card_id: CardId,
+    /// Milliseconds since 1970, UTC.
+    pub received_at: i64,
+}
+
+/// The deletion of a card, confirmed.
+pub struct DeleteConfirmed {
+    pub card_id: CardId,
     /// Milliseconds since 1970, UTC.
     pub received_at: i64,
 }

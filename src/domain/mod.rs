@@ -1,7 +1,7 @@
 //! The rules of card on file, pure: no database, no network, no clock, no JOSE.
 //!
 //! [`decide()`] is the one function through which every input goes: a live notification, a
-//! registration, a replay, a dry run. It takes a card and an input and returns the card as it is
+//! registration, an answer of Mastercard, a replay, a dry run. It takes a card and an input and returns the card as it is
 //! afterwards, a verdict with the rule that gave it, and the calls that have become necessary.
 //!
 //! A card is a set of independent *registers* (status, each masked field, token). Each register
@@ -12,6 +12,7 @@ mod card;
 mod decide;
 mod decision;
 mod display;
+mod event;
 mod expiry;
 mod input;
 mod masked;
@@ -23,10 +24,16 @@ mod status;
 
 pub use card::{Card, CardId, CardIdFault, CheckoutReason, LatestItem, Register, Token};
 pub use decide::decide;
-pub use decision::{Change, Decision, Flag, Hold, Job, JobKind, Rule, TraceStep, Verdict};
+pub use decision::{
+    Change, Decision, Flag, FreshCryptogram, Hold, Job, JobKind, Rule, TraceStep, Verdict,
+};
 pub use display::{Display, display, shown_masked_card};
+pub use event::{Event, EventKind};
 pub use expiry::Expiry;
-pub use input::{Input, Notice, Payment, PaymentData, Registration};
+pub use input::{
+    CardAnswer, CheckoutAnswer, Delete, DeleteConfirmed, Input, NotThere, Notice, Payment,
+    PaymentData, Registration,
+};
 pub use masked::{MaskedFields, masked_fields, without_full_numbers};
 pub use policy::{
     BothForms, CryptogramPolicy, MismatchPolicy, Policy, ProgramMatch, StatusWord, TimeUnit,

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use super::{Card, ReportedStatus, Status};
 
@@ -52,8 +53,13 @@ pub struct WireForm {
     pub event_time_unit: TimeUnit,
     /// Seconds an event time may lie after its receipt.
     pub max_ahead: i64,
+    pub event_time_beside_list: bool,
+    pub event_id_fields: Vec<String>,
     pub refresh_reasons: Vec<String>,
     pub status_words: BTreeMap<String, StatusWord>,
+    /// Further names of [`Self::FIELDS`].
+    #[serde(deserialize_with = "of_known_fields")]
+    pub aliases: BTreeMap<String, Vec<String>>,
 }
 
 /// What a number as event time counts.
@@ -75,7 +81,31 @@ pub enum StatusWord {
     Cancelled,
 }
 
+fn of_known_fields<'de, D>(deserializer: D) -> Result<BTreeMap<String, Vec<String>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let aliases = BTreeMap::<String, Vec<String>>::deserialize(deserializer)?;
+    let is_unknown = |name: &&String| !WireForm::FIELDS.contains(&name.as_str());
+    match aliases.keys().find(is_unknown) {
+        Some(name) => Err(D::Error::custom(format!(
+            "{name} is not a field with aliases"
+        ))),
+        None => Ok(aliases),
+    }
+}
+
 impl WireForm {
+    /// The fields of a request and of an element that are read, apart from event time and event id.
+    pub const FIELDS: [&str; 6] = [
+        "digitalCardUpdateNotifications",
+        "encryptedDigitalCardUpdateNotifications",
+        "maskedCard",
+        "reasonCode",
+        "paymentData",
+        "keyFingerprintId",
+    ];
+
     /// Reads a status strictly: one of Mastercard's three words or of the merchant's further ones.
     pub fn status(&self, word: &str) -> ReportedStatus {
         match self.status_words.get(word) {
@@ -93,8 +123,13 @@ impl Default for WireForm {
             event_time_fields: vec!["eventTimeStamp".to_owned(), "eventTimestamp".to_owned()],
             event_time_unit: TimeUnit::Auto,
             max_ahead: 600,
+            event_time_beside_list: false,
+            event_id_fields: Vec::new(),
             refresh_reasons: vec!["TOKEN_REFRESH".to_owned()],
             status_words: BTreeMap::new(),
+            aliases: Self::FIELDS
+                .map(|name| (name.to_owned(), Vec::new()))
+                .into(),
         }
     }
 }

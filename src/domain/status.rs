@@ -22,15 +22,21 @@ impl Status {
 
 /// How a card ended. Nothing leaves these states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TerminalState {
+    /// The merchant asked for its deletion; Mastercard has not confirmed it yet.
+    DeletePending,
     Cancelled,
 }
 
 impl TerminalState {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::DeletePending, Self::Cancelled];
+
     /// The word shown for it.
     pub fn word(self) -> &'static str {
         match self {
+            Self::DeletePending => "DELETE_PENDING",
             Self::Cancelled => "CANCELLED",
         }
     }

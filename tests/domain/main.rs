@@ -13,10 +13,15 @@
 mod support;
 
 mod all_orders;
+mod answer_orders;
+mod answers;
+mod checkout_answers;
+mod deletion;
 mod disagreement;
 mod display;
 mod ending;
 mod equal_times;
+mod events;
 mod held_parts;
 mod masked_card;
 mod masked_fields;

@@ -1,13 +1,16 @@
 //! The one decision function: a card and an input in, the card afterwards and a verdict out.
 
+mod answers;
+mod deletion;
 mod masked;
 mod registration;
 mod status;
 mod token;
 
+use super::event::events;
 use super::{
-    Card, Change, Decision, Flag, Hold, Input, Job, JobKind, LatestItem, Notice, Payment, Policy,
-    Rank, Rule, TraceStep, UnknownCardPolicy, Verdict,
+    Card, CardId, Change, Decision, Flag, FreshCryptogram, Hold, Input, Job, JobKind, LatestItem,
+    Notice, Payment, Policy, Rank, Rule, TraceStep, UnknownCardPolicy, Verdict,
 };
 use serde_json::Value;
 
@@ -25,10 +28,26 @@ pub fn decide(card: Option<Card>, input: Input, policy: &Policy) -> Decision {
             if card.is_none() && policy.unknown_card == UnknownCardPolicy::Park {
                 return parked_until_registered();
             }
-            let card = card.unwrap_or_else(|| Card::new(notice.card_id.clone()));
-            judge(card, notice, policy)
+            judge(known(card, &notice.card_id), notice, policy)
+        }
+        Input::CardAnswer(answer) => {
+            answers::card_answer(known(card, &answer.card_id), answer, policy)
+        }
+        Input::NotThere(answer) => {
+            answers::not_there(known(card, &answer.card_id), &answer, policy)
+        }
+        Input::CheckoutAnswer(answer) => {
+            answers::checkout_answer(known(card, &answer.card_id), answer, policy)
+        }
+        Input::Delete(input) => deletion::delete(known(card, &input.card_id), &input, policy),
+        Input::DeleteConfirmed(input) => {
+            deletion::confirm(known(card, &input.card_id), &input, policy)
         }
     }
+}
+
+fn known(card: Option<Card>, id: &CardId) -> Card {
+    card.unwrap_or_else(|| Card::new(id.clone()))
 }
 
 /// What became of one register.
@@ -54,7 +73,10 @@ struct Judgement<'a> {
     flags: Vec<Flag>,
     trace: Vec<TraceStep>,
     asks_get_card: bool,
+    /// Calls that do not follow from what is due or in doubt.
+    further_jobs: Vec<Job>,
     was_due: bool,
+    fresh_cryptogram: FreshCryptogram,
 }
 
 fn judge(card: Card, notice: Notice, policy: &Policy) -> Decision {
@@ -81,6 +103,11 @@ fn judge(card: Card, notice: Notice, policy: &Policy) -> Decision {
     }
 
     let was_terminal = judgement.card.terminal.is_some();
+    // It was there at that time, whatever a Get Card before it said.
+    judgement
+        .card
+        .not_there_since
+        .take_if(|since| *since < notice.rank.time());
     let was_suspected = judgement.card.refresh_is_suspected();
     let status = judgement.status(&notice.status);
     let token = judgement.payment(&notice.payment, &notice.masked);
@@ -90,9 +117,8 @@ fn judge(card: Card, notice: Notice, policy: &Policy) -> Decision {
     let outcomes = [status, token, masked];
     let earlier = notice.earlier_changes.as_slice();
     let changed = !judgement.changes.is_empty() || !earlier.is_empty();
-    let (verdict, rule) = if was_terminal {
-        judgement.note("card", "has ended: nothing revives it".to_owned());
-        (Verdict::Stale, Rule::TERMINAL)
+    let (verdict, rule) = if let Some(ended) = judgement.terminal_verdict(was_terminal, &status) {
+        ended
     } else if judgement.repeats_latest(&notice, changed) {
         (Verdict::Duplicate, Rule::UNTIMED_REPEAT)
     } else {
@@ -155,6 +181,8 @@ fn parked_until_registered() -> Decision {
             step: "unknown here: waits until it is registered".to_owned(),
         }],
         no_longer_due: false,
+        fresh_cryptogram: FreshCryptogram::None,
+        events: Vec::new(),
     }
 }
 
@@ -170,6 +198,8 @@ impl<'a> Judgement<'a> {
             flags: Vec::new(),
             trace: Vec::new(),
             asks_get_card: false,
+            further_jobs: Vec::new(),
+            fresh_cryptogram: FreshCryptogram::None,
         }
     }
 
@@ -222,6 +252,19 @@ impl<'a> Judgement<'a> {
             );
             self.asks_get_card = true;
         }
+    }
+
+    /// The verdict on what comes for a card that had ended, unless it confirmed the end.
+    fn terminal_verdict(
+        &mut self,
+        was_terminal: bool,
+        status: &Outcome,
+    ) -> Option<(Verdict, Rule)> {
+        if !was_terminal || matches!(status, Outcome::Changed(_)) {
+            return None;
+        }
+        self.note("card", "has ended: nothing revives it".to_owned());
+        Some((Verdict::Stale, Rule::TERMINAL))
     }
 
     /// An untimed item that changes nothing and says what the card's latest item said.
@@ -286,10 +329,12 @@ impl<'a> Judgement<'a> {
     }
 
     fn finish(mut self, verdict: Verdict, rule: Rule, earlier: Vec<Change>) -> Decision {
-        let jobs = self.jobs();
+        let mut jobs = self.jobs();
+        jobs.append(&mut self.further_jobs);
         if !self.changes.is_empty() {
             self.card.updated_at = self.card.updated_at.max(self.received_at);
         }
+        let events = events(&self.card, &self.changes);
         let mut changes = earlier;
         changes.append(&mut self.changes);
         Decision {
@@ -301,6 +346,8 @@ impl<'a> Judgement<'a> {
             changes,
             jobs,
             trace: self.trace,
+            fresh_cryptogram: self.fresh_cryptogram,
+            events,
         }
     }
 }

@@ -11,7 +11,11 @@ use crate::domain::{
 impl Judgement<'_> {
     pub(super) fn status(&mut self, reported: &ReportedStatus) -> Outcome {
         if self.card.terminal.is_some() {
-            return Outcome::Absent;
+            let confirmed = *reported == ReportedStatus::Cancelled && self.confirm_end();
+            return match confirmed {
+                true => Outcome::Changed(Rule::CANCELLED),
+                false => Outcome::Absent,
+            };
         }
         match reported {
             ReportedStatus::Cancelled => self.end(TerminalState::Cancelled),
@@ -115,7 +119,7 @@ impl Judgement<'_> {
 
     /// Ends the card: unusable at once, number and cryptogram destroyed, the masked data stays as
     /// the archive.
-    fn end(&mut self, state: TerminalState) -> Outcome {
+    pub(super) fn end(&mut self, state: TerminalState) -> Outcome {
         let shown_before = self.card.status_word();
         self.note(
             "status",

@@ -85,7 +85,7 @@ impl Judgement<'_> {
     }
 
     /// Sets the register and follows the refresh table.
-    fn replace(&mut self, held: Option<Token>, incoming: PaymentData) -> Outcome {
+    pub(super) fn replace(&mut self, held: Option<Token>, incoming: PaymentData) -> Outcome {
         let number_changed = held
             .as_ref()
             .is_none_or(|held| held.number != incoming.number);
@@ -152,6 +152,7 @@ impl Judgement<'_> {
             .to_owned(),
         );
         self.card.version += 1;
+        self.card.checkout_recommended = !number_changed;
         if number_changed {
             self.destroy_cryptogram("the token number changed");
             let before = held.map(|held| held.number.last_four());

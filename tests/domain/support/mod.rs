@@ -1,5 +1,6 @@
 //! What the tests share: items as a test writes them, a tiny processor, the state that is compared.
 
+pub mod answers;
 pub mod arrangements;
 pub mod item;
 pub mod model;

@@ -137,7 +137,7 @@ impl Processor {
         decision
     }
 
-    fn decide(&mut self, input: Input) -> Decision {
+    pub fn decide(&mut self, input: Input) -> Decision {
         let decision = decide(self.card.take(), input, &self.policy);
         self.card = decision.card.clone();
         let asks_checkout = jobs(&decision).contains(&"cryptogram");
@@ -186,7 +186,7 @@ pub fn jobs(decision: &Decision) -> Vec<&'static str> {
 pub fn cryptogram_job(decision: &Decision) -> Option<u32> {
     decision.jobs.iter().find_map(|job| match job.kind {
         JobKind::Cryptogram { number_version } => Some(number_version),
-        JobKind::GetCard => None,
+        JobKind::GetCard | JobKind::DeleteCard => None,
     })
 }
 
