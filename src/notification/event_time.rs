@@ -1,7 +1,7 @@
 //! The event time of an element, in the four forms seen or expected.
 
 use chrono::DateTime;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::domain::{TimeUnit, WireForm};
 
@@ -19,6 +19,16 @@ pub fn event_time(value: Option<&Value>, received_at: i64, wire: &WireForm) -> O
     }?;
     let latest = received_at.saturating_add(wire.max_ahead.saturating_mul(1000));
     (time <= latest).then_some(time)
+}
+
+/// The first usable event time among the fields that may hold it.
+pub(super) fn first_event_time(
+    fields: &Map<String, Value>,
+    received_at: i64,
+    wire: &WireForm,
+) -> Option<i64> {
+    let mut names = wire.event_time_fields.iter();
+    names.find_map(|name| event_time(fields.get(name), received_at, wire))
 }
 
 fn from_text(text: &str, unit: TimeUnit) -> Option<i64> {

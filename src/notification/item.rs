@@ -2,25 +2,31 @@
 
 use serde_json::{Map, Value};
 
-use super::event_time;
+use super::aliases::under_documented_names;
+use super::event_time::first_event_time;
 use crate::domain::{
     CardId, Hold, MaskedFields, ReportedStatus, WireForm, masked_fields, without_full_numbers,
 };
 
 /// Longer reason codes are cut: they are shown, never decided upon.
 const MAX_REASON: usize = 64;
+/// A longer text is no id, in characters.
+const MAX_EVENT_ID: usize = 255;
 
 /// An element that names its card.
 pub struct Item {
     pub card_id: CardId,
     /// Milliseconds since 1970, UTC; none if it cannot be used.
     pub event_time: Option<i64>,
+    /// Names the event, where the settings say in which field.
+    pub event_id: Option<String>,
     /// Directional only; never decides anything.
     pub reason: Option<String>,
     pub status: ReportedStatus,
     pub masked: MaskedFields,
     pub payment: PaymentPart,
-    /// The element without `paymentData` and event time, for the record and the identity.
+    /// The element without `paymentData` and event time, each field under its documented name: for
+    /// the record and the identity.
     pub content: Value,
 }
 
@@ -48,6 +54,7 @@ impl Item {
         let Value::Object(mut fields) = element else {
             return Err(Unreadable(Hold::NOT_A_NOTIFICATION));
         };
+        under_documented_names(&mut fields, wire);
         let masked_card = fields.get("maskedCard").cloned().unwrap_or_default();
         let card_id = masked_card
             .get("srcDigitalCardId")
@@ -55,15 +62,15 @@ impl Item {
             .and_then(|id| CardId::parse(id).ok())
             .ok_or(Unreadable(Hold::NO_CARD_ID))?;
         let reason = text(fields.get("reasonCode"));
-        // All of them are taken out, the first usable one counts.
-        let names = wire.event_time_fields.iter();
-        let times: Vec<_> = names.map(|name| fields.remove(name)).collect();
+        let event_time = first_event_time(&fields, received_at, wire);
+        for name in &wire.event_time_fields {
+            fields.remove(name);
+        }
         let payment = payment_part(&mut fields, reason.as_deref(), wire);
         Ok(Self {
             card_id,
-            event_time: times
-                .iter()
-                .find_map(|time| event_time(time.as_ref(), received_at, wire)),
+            event_time,
+            event_id: event_id(&fields, wire),
             reason: reason.map(|reason| shown(&reason)),
             status: reported_status(&masked_card, wire),
             masked: masked_fields(&masked_card),
@@ -91,6 +98,19 @@ fn payment_part(
         None | Some(Value::Null) if !is_refresh => PaymentPart::Absent,
         _ => PaymentPart::Missing,
     }
+}
+
+/// The first usable id among the fields that may hold it. A number that is not whole, or too large to
+/// be read exactly, is none: two events must not look like one.
+fn event_id(fields: &Map<String, Value>, wire: &WireForm) -> Option<String> {
+    let id_of = |name: &String| match fields.get(name)? {
+        Value::String(id) => (1..=MAX_EVENT_ID)
+            .contains(&id.chars().count())
+            .then(|| id.clone()),
+        Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+        _ => None,
+    };
+    wire.event_id_fields.iter().find_map(id_of)
 }
 
 /// Strict: exactly one of the known words, else unknown. A missing status is unknown too.

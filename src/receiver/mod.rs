@@ -14,6 +14,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use uuid::Uuid;
 
+use crate::domain::WireForm;
 use crate::notification::Envelope;
 use crate::settings::ReceiverSettings;
 use crate::store::NewDelivery;
@@ -28,6 +29,7 @@ pub use intake::{Intake, IntakeHandle, Refused};
 #[derive(Clone)]
 pub struct Receiver {
     pub settings: ReceiverSettings,
+    pub wire: WireForm,
     pub intake: IntakeHandle,
     pub clock: Clock,
     pub metrics: Metrics,
@@ -134,7 +136,7 @@ async fn keep(
     }
     let body = body::read(payload, settings.max_body, settings.body_deadline()).await?;
     let received_at = receiver.clock.now();
-    let envelope = Envelope::parse(&body.bytes)
+    let envelope = Envelope::parse(&body.bytes, &receiver.wire)
         .map_err(|fault| Problem::new(StatusCode::BAD_REQUEST, "not-a-notification", fault))?;
     if envelope.visible_items() > settings.max_items {
         let limit = format!("a delivery holds at most {} items", settings.max_items);

@@ -1,6 +1,7 @@
 //! Open questions of the wire form are settled by settings alone: paths, forms, keys, answers.
 //!
-//! What is open about one element follows in `wire_settings_items`.
+//! What is open about one element follows in `wire_settings_items`, about the names of fields in
+//! `wire_settings_aliases`, about time and identity of an event in `wire_settings_events`.
 
 use std::time::Duration;
 
@@ -30,7 +31,11 @@ pub fn load(text: &str) -> Result<Settings, String> {
 
 /// A service whose settings file has this text.
 pub fn app(text: &str) -> App {
-    App::spawn_with(Backend::Sqlite, |settings| lay_over(settings, text))
+    app_on(Backend::Sqlite, text)
+}
+
+pub fn app_on(backend: Backend, text: &str) -> App {
+    App::spawn_with(backend, |settings| lay_over(settings, text))
 }
 
 fn lay_over(settings: &mut Settings, text: &str) {

@@ -33,7 +33,7 @@ fn notification_event_time_fields_says_where_the_time_stands() {
     }
     for (wrong, expected) in [
         (r#"[]"#, "the list is empty"),
-        (r#"["reasonCode"]"#, "reasonCode has another meaning"),
+        (r#"["reasonCode"]"#, "reasonCode has a meaning already"),
     ] {
         let told = mistake(&format!("[notification]\nevent_time_fields = {wrong}"));
         assert!(told.contains(expected), "{told}");
@@ -171,7 +171,7 @@ fn notification_status_words_gives_further_words_a_meaning() {
 }
 
 /// Judges a recorded item anew, with the settings the service has now.
-fn replay(app: &App, notification_id: String) -> String {
+pub fn replay(app: &App, notification_id: String) -> String {
     let asked = Replay {
         notification_id,
         at: START,
