@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::opening::{Opened, OpenedItem, OpenedPayment, Part};
 use super::rows::{Origin, bare_row, is_effective, status_word};
 use crate::domain::{
-    Card, CardId, Decision, Hold, Input, Job, JobKind, Notice, Payment, Policy, Rank, Rule,
+    Card, CardId, Decision, Event, Hold, Input, Job, JobKind, Notice, Payment, Policy, Rank, Rule,
     TraceStep, Verdict, decide, without_full_numbers,
 };
 use crate::jose::json::canonical;
@@ -85,6 +85,7 @@ struct Batch<'a> {
     new: Vec<NotificationRow>,
     again: Vec<NotificationRow>,
     jobs: Vec<(CardId, Job, String)>,
+    events: Vec<(CardId, Event)>,
     /// Cards for which no cryptogram is due any more.
     withdrawn: BTreeSet<CardId>,
     done: Vec<i64>,
@@ -114,6 +115,7 @@ impl<'a> Batch<'a> {
             new: Vec::new(),
             again: Vec::new(),
             jobs: Vec::new(),
+            events: Vec::new(),
             withdrawn: BTreeSet::new(),
             done: Vec::new(),
             held: Vec::new(),
@@ -184,8 +186,9 @@ impl<'a> Batch<'a> {
             Some(time) => Rank::timed(time),
             None => Rank::untimed(origin.received_at, origin.sequence, origin.index),
         };
-        let is_timed = !rank.is_untimed();
-        let is_known = is_timed && identity.as_ref().is_some_and(|id| self.known.contains(id));
+        // Without a time and an id, an equal item may be another event.
+        let is_told_apart = !rank.is_untimed() || item.event_id.is_some();
+        let is_known = is_told_apart && identity.as_ref().is_some_and(|id| self.known.contains(id));
         let status_word = status_word(&item.status);
         let notice = Notice {
             card_id: item.card_id.clone(),
@@ -204,7 +207,7 @@ impl<'a> Batch<'a> {
         let decision = decide(card, Input::Notice(notice), self.policy);
         log::debug!(delivery:% = origin.delivery_id, index = origin.index,
             verdict = decision.verdict.name(), rule = decision.rule.0; "item decided");
-        let identity_is_unique = is_timed && is_effective(decision.verdict);
+        let identity_is_unique = is_told_apart && is_effective(decision.verdict);
         if let Some(identity) = identity.as_ref().filter(|_| identity_is_unique) {
             self.known.insert(identity.clone());
         }
@@ -243,6 +246,9 @@ impl<'a> Batch<'a> {
             self.jobs
                 .push((card_id.clone(), job, notification_id.clone()));
         }
+        let events = decision.events.into_iter();
+        self.events
+            .extend(events.map(|event| (card_id.clone(), event)));
         if let Some(card) = decision.card {
             self.touched.insert(card_id.clone());
             self.cards.insert(card_id, Some(card));
@@ -279,7 +285,7 @@ impl<'a> Batch<'a> {
                 .filter_map(|id| self.cards.get(id)?.as_ref())
         };
         for card in cards() {
-            tx.save_card(card, self.policy.program_of(card))?;
+            tx.save_card(card, self.policy.program_of(card), self.now)?;
         }
         tx.record(&self.new, &self.again)?;
         tx.set_delivery_state(&self.done, DeliveryState::Done)?;
@@ -292,8 +298,11 @@ impl<'a> Batch<'a> {
         }
         for card in cards().filter(|card| card.terminal.is_some()) {
             tx.wipe_numbers(&card.id)?;
-            tx.discard_jobs(&card.id)?;
+            tx.settle_jobs_of_ended(card)?;
         }
+        let told: Vec<(&CardId, &Event)> =
+            self.events.iter().map(|(id, event)| (id, event)).collect();
+        tx.tell(&told, self.now)?;
         if !self.again.is_empty() {
             tx.wipe_bodies_with_ended_cards(&self.done)?;
         }

@@ -7,7 +7,6 @@
 
 mod apply;
 mod isolation;
-mod keys;
 mod opening;
 mod pacing;
 mod registration;
@@ -16,19 +15,18 @@ mod rows;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::domain::{Hold, Policy};
-use crate::jose::Keyring;
+use crate::jose::{KeyFolder, Keyring};
 use crate::settings::ProcessorSettings;
 use crate::store::{Delivery, Store, StoreError, Tx, Waiting};
-use crate::telemetry::{Clock, Metrics};
+use crate::telemetry::{Clock, Hint, Metrics};
 
 use apply::Applied;
-pub use keys::KeyFolder;
 use opening::Opened;
 use pacing::Inflow;
 
@@ -50,6 +48,8 @@ pub struct Processor {
     pub settings: ProcessorSettings,
     pub clock: Clock,
     pub metrics: Metrics,
+    /// To whoever makes the calls that follow, if this process does.
+    pub calls: Option<Hint>,
 }
 
 /// A processor at work on a thread of its own.
@@ -63,16 +63,14 @@ pub struct Running {
 /// Hints to the processor that there is something to do. Never needed, only faster.
 #[derive(Clone)]
 pub struct Wake {
-    hints: SyncSender<()>,
+    hint: Hint,
     inflow: Inflow,
 }
 
 impl Wake {
     /// Hints. A hint that is waiting already is enough.
     pub fn hint(&self) {
-        if let Err(TrySendError::Disconnected(())) = self.hints.try_send(()) {
-            log::debug!("the processor has stopped; the delivery waits for the next one");
-        }
+        self.hint.give();
     }
 
     /// By the intake: deliveries wait for a commit, before which the processor makes room.
@@ -136,12 +134,12 @@ impl Running {
 impl Processor {
     /// Starts it on a thread of its own.
     pub fn start(mut self) -> std::io::Result<Running> {
-        let (sender, hints) = sync_channel(1);
+        let (hint, hints) = Hint::channel();
         let stopping = Arc::new(AtomicBool::new(false));
         let trouble = Trouble::default();
         let inflow = Inflow::default();
         let wake = Wake {
-            hints: sender,
+            hint,
             inflow: inflow.clone(),
         };
         let (its_stopping, its_trouble) = (stopping.clone(), trouble.clone());
@@ -247,6 +245,9 @@ impl Processor {
         let applied = catch_unwind(AssertUnwindSafe(|| self.decide(which, open)))
             .unwrap_or(Err(StoreError::Damaged("processing panicked")))?;
         if applied.deliveries > 0 {
+            if let Some(calls) = &self.calls {
+                calls.give();
+            }
             self.measure(&applied);
         }
         Ok(applied.deliveries)

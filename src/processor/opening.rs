@@ -3,11 +3,12 @@
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::domain::{BothForms, Hold, PaymentData, Policy};
+use crate::domain::{BothForms, Hold, PaymentData, Policy, WireForm};
 use crate::jose::json::{canonical, parse};
 use crate::jose::{Keyring, OpenError, StorageKeys};
 use crate::notification::{
-    EncryptedList, Envelope, Item, PaymentPart, Unreadable, elements, identity, payment_data,
+    Elements, EncryptedList, Envelope, Item, List, PaymentPart, Unreadable, elements, identity,
+    payment_data,
 };
 use crate::store::Delivery;
 
@@ -97,12 +98,11 @@ fn open_delivery(
     keys: &StorageKeys,
     policy: &Policy,
 ) -> Opened {
-    let read = |element| match Item::read(element, delivery.received_at, &policy.wire) {
-        Ok(item) => Part::Item(Box::new(open_item(item, keyring, keys))),
-        Err(Unreadable(hold)) => Part::Held(hold),
-    };
-    let parts = match split(delivery, keyring, policy.both_forms) {
-        Ok(elements) => elements.into_iter().map(read).collect(),
+    let parts = match split(delivery, keyring, policy) {
+        Ok(Elements { list, event_time }) => {
+            let read = |element| read_part(element, event_time, delivery, keyring, keys, policy);
+            list.into_iter().map(read).collect()
+        }
         Err(hold) => vec![Part::Held(hold)],
     };
     Opened {
@@ -113,39 +113,66 @@ fn open_delivery(
     }
 }
 
-/// The elements of a delivery's body.
-fn split(
+/// An element; the time beside its list counts if it has none of its own.
+fn read_part(
+    element: Value,
+    time_beside_list: Option<i64>,
     delivery: &Delivery,
     keyring: &Keyring,
-    both_forms: BothForms,
-) -> Result<Vec<Value>, Hold> {
+    keys: &StorageKeys,
+    policy: &Policy,
+) -> Part {
+    match Item::read(element, delivery.received_at, &policy.wire) {
+        Ok(item) => {
+            let event_time = item.event_time.or(time_beside_list);
+            let item = Item { event_time, ..item };
+            Part::Item(Box::new(open_item(item, keyring, keys)))
+        }
+        Err(Unreadable(hold)) => Part::Held(hold),
+    }
+}
+
+/// The elements of a delivery's body.
+fn split(delivery: &Delivery, keyring: &Keyring, policy: &Policy) -> Result<Elements, Hold> {
+    let (received_at, wire) = (delivery.received_at, &policy.wire);
     let body = delivery.body.as_ref().ok_or(Hold::PROCESSING_FAILED)?;
-    match Envelope::parse(body).map_err(|_| Hold::NOT_A_NOTIFICATION)? {
-        Envelope::Plain(list) => plain_elements(list),
-        Envelope::Encrypted(list) => encrypted_elements(list, keyring),
-        Envelope::Both(plain, encrypted) => match both_forms {
+    let envelope = Envelope::parse(body, wire).map_err(|_| Hold::NOT_A_NOTIFICATION)?;
+    let event_time = envelope.event_time(received_at, wire);
+    let plain = |list| match list {
+        Value::Array(list) => Ok(Elements { list, event_time }),
+        _ => Err(Hold::NOT_A_NOTIFICATION),
+    };
+    let encrypted = |list| {
+        let inside = encrypted_elements(list, keyring, received_at, wire)?;
+        Ok(Elements {
+            event_time: inside.event_time.or(event_time),
+            ..inside
+        })
+    };
+    match envelope.list {
+        List::Plain(list) => plain(list),
+        List::Encrypted(list) => encrypted(list),
+        List::Both(plain_list, encrypted_list) => match policy.both_forms {
             BothForms::Park => Err(Hold::BOTH_FORMS),
-            BothForms::Plain => plain_elements(plain),
-            BothForms::Encrypted => encrypted_elements(encrypted, keyring),
+            BothForms::Plain => plain(plain_list),
+            BothForms::Encrypted => encrypted(encrypted_list),
         },
     }
 }
 
-fn plain_elements(list: Value) -> Result<Vec<Value>, Hold> {
-    match list {
-        Value::Array(elements) => Ok(elements),
-        _ => Err(Hold::NOT_A_NOTIFICATION),
-    }
-}
-
-fn encrypted_elements(list: EncryptedList, keyring: &Keyring) -> Result<Vec<Value>, Hold> {
+fn encrypted_elements(
+    list: EncryptedList,
+    keyring: &Keyring,
+    received_at: i64,
+    wire: &WireForm,
+) -> Result<Elements, Hold> {
     let Value::String(token) = list.token else {
         return Err(Hold::NOT_A_NOTIFICATION);
     };
     let fingerprint = list.fingerprint.as_deref();
     let plaintext = keyring.open(&token, fingerprint).map_err(hold_of)?;
     let list = parse(&plaintext).map_err(|_| Hold::UNREADABLE)?;
-    elements(list).ok_or(Hold::UNREADABLE)
+    elements(list, received_at, wire).ok_or(Hold::UNREADABLE)
 }
 
 /// Opens the payment data of an item, as far as the keys allow.

@@ -50,19 +50,13 @@ fn register_in(
         changes: Vec::new(),
     };
     let decision = decide(card, Input::Registration(registration), policy);
-    let Some(card) = decision.card.filter(|_| decision.rule != Rule::TERMINAL) else {
+    if decision.rule == Rule::TERMINAL {
         return Ok(Registered::Ended);
-    };
-    tx.save_card(&card, policy.program_of(&card))?;
-    row.card_order = card.inputs_decided;
+    }
+    tx.write_decision(&id, &decision, policy, None, now)?;
+    row.card_order = decision.card.map_or(0, |card| card.inputs_decided);
     row.changes = decision.changes;
     tx.record_registration(&row)?;
-    if decision.no_longer_due {
-        tx.withdraw_cryptogram_calls(&id)?;
-    }
-    for job in &decision.jobs {
-        tx.queue_job(&id, job, None, now)?;
-    }
     // Notifications that came before the registration wait in their deliveries.
     tx.wake_deliveries_parked_for(&id)?;
     Ok(outcome)

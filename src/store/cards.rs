@@ -6,9 +6,11 @@ use diesel::prelude::*;
 
 use super::connection::on_backend;
 use super::notifications::{from_json, to_json};
-use super::schema::{cards, cryptograms, notifications, registrations, tokens};
+use super::schema::{answers, cards, cryptograms, notifications, registrations, tokens};
 use super::{StoreError, Tx};
-use crate::domain::{Card, CardId, Expiry, Rank, TerminalState, Token, TokenNumber};
+use crate::domain::{
+    Card, CardId, CryptogramState, Expiry, Rank, TerminalState, Token, TokenNumber,
+};
 
 /// A card as it is stored, with what the domain does not know of it.
 pub struct CardRow {
@@ -20,6 +22,9 @@ pub struct CardRow {
 #[derive(Debug, Default, Clone)]
 pub struct CardFilter {
     pub consumer_reference: Option<String>,
+    pub program: Option<String>,
+    /// Only cards whose deletion Mastercard has not confirmed.
+    pub not_confirmed: bool,
     /// Also cards that have ended.
     pub with_ended: bool,
     /// Only ids above this one.
@@ -36,6 +41,7 @@ struct StoredCard {
     status: Option<String>,
     state: String,
     updated_at: i64,
+    heard_at: i64,
 }
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
@@ -123,8 +129,14 @@ impl Tx<'_> {
         if let Some(reference) = &filter.consumer_reference {
             query = query.filter(cards::consumer_reference.eq(reference));
         }
+        if let Some(program) = &filter.program {
+            query = query.filter(cards::program.eq(program));
+        }
+        if filter.not_confirmed {
+            query = query.filter(cards::status.eq(TerminalState::DeletePending.word()));
+        }
         if !filter.with_ended {
-            let ended = cards::status.eq(TerminalState::Cancelled.word());
+            let ended = cards::status.eq_any(TerminalState::ALL.map(TerminalState::word));
             query = query.filter(cards::status.is_null().or(diesel::dsl::not(ended)));
         }
         if let Some(after) = after {
@@ -176,8 +188,33 @@ impl Tx<'_> {
         })
     }
 
+    /// Living cards of a program of which nothing was heard since, by ascending id.
+    pub fn cards_not_heard_of(
+        &mut self,
+        program: &str,
+        since: i64,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<String>, StoreError> {
+        let ended = cards::status.eq_any(TerminalState::ALL.map(TerminalState::word));
+        Ok(cards::table
+            .filter(cards::program.eq(program))
+            .filter(cards::heard_at.lt(since))
+            .filter(cards::status.is_null().or(diesel::dsl::not(ended)))
+            .filter(cards::id.gt(after))
+            .order(cards::id)
+            .limit(limit)
+            .select(cards::id)
+            .load(self.connection)?)
+    }
+
     /// Writes a card as it is after a decision. `program` is the one it is known to belong to.
-    pub fn save_card(&mut self, card: &Card, program: Option<String>) -> Result<(), StoreError> {
+    pub fn save_card(
+        &mut self,
+        card: &Card,
+        program: Option<String>,
+        now: i64,
+    ) -> Result<(), StoreError> {
         let damaged = |_| StoreError::Damaged("a card's state cannot be written");
         let stored = StoredCard {
             id: card.id.as_str().to_owned(),
@@ -186,6 +223,7 @@ impl Tx<'_> {
             status: card.status_word().map(str::to_owned),
             state: serde_json::to_string(card).map_err(damaged)?,
             updated_at: card.updated_at,
+            heard_at: now,
         };
         on_backend!(self.connection, c => {
             diesel::insert_into(cards::table)
@@ -195,7 +233,7 @@ impl Tx<'_> {
                 .set(&stored)
                 .execute(c)
         })?;
-        if card.cryptogram.is_none() {
+        if card.cryptogram != Some(CryptogramState::Stored) {
             // Before the token: it may only stand beside the number it belongs to.
             let of_card = cryptograms::table.filter(cryptograms::card_id.eq(card.id.as_str()));
             diesel::delete(of_card).execute(self.connection)?;
@@ -242,8 +280,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Wipes every kept number of a card that has ended: in its items, its registrations, and the
-    /// bodies of its deliveries. The items keep what is worth keeping.
+    /// Wipes every kept number of a card that has ended: in its items, its registrations, what was
+    /// answered of it, and the bodies of its deliveries. The items keep what is worth keeping.
     pub fn wipe_numbers(&mut self, id: &CardId) -> Result<(), StoreError> {
         let no_bytes = None::<Vec<u8>>;
         let items = notifications::table
@@ -257,6 +295,12 @@ impl Tx<'_> {
             .filter(registrations::payment.is_not_null());
         diesel::update(registered)
             .set(registrations::payment.eq(&no_bytes))
+            .execute(self.connection)?;
+        let answered = answers::table
+            .filter(answers::card_id.eq(id.as_str()))
+            .filter(answers::payment.is_not_null());
+        diesel::update(answered)
+            .set(answers::payment.eq(&no_bytes))
             .execute(self.connection)?;
         self.wipe_bodies_of(id)
     }

@@ -267,7 +267,7 @@ impl Tx<'_> {
         let with_ended = notifications::table
             .inner_join(cards::table.on(notifications::card_id.eq(cards::id.nullable())))
             .filter(notifications::delivery_sequence.eq_any(sequences))
-            .filter(cards::status.eq(TerminalState::Cancelled.word()))
+            .filter(cards::status.eq_any(TerminalState::ALL.map(TerminalState::word)))
             .select(notifications::delivery_sequence);
         let found: Vec<i64> = with_ended.load(self.connection)?;
         diesel::update(deliveries::table.filter(deliveries::sequence.eq_any(found)))

@@ -5,12 +5,16 @@
 //! here, so that no other room sees ciphertext. Queries are never logged: diesel prints the values
 //! bound to them.
 
+mod answers;
 mod api_keys;
 mod cards;
 mod connection;
 mod cryptograms;
+mod decisions;
 mod deliveries;
 mod error;
+mod events;
+mod idempotency;
 mod migrations;
 mod notifications;
 mod outbox;
@@ -26,14 +30,18 @@ use std::time::Duration;
 
 use connection::{AnyConnection, Manager};
 
+pub use answers::{AnswerKind, NewAnswer};
 pub use api_keys::ApiKey;
 pub use cards::{CardFilter, CardRow};
+pub use cryptograms::{StoredCryptogram, TakenCryptogram};
 pub use deliveries::{Delivery, DeliveryState, NewDelivery, Waiting};
 pub use error::StoreError;
+pub use events::EventRow;
+pub use idempotency::AnsweredRequest;
 pub use notifications::{
     DecidedBefore, KeptContent, NotificationFilter, NotificationRow, NotificationView,
 };
-pub use outbox::JobView;
+pub use outbox::{CREDENTIALS, Claim, KINDS, ClaimedJob, Ending, JobFilter, JobState, JobView};
 pub use registrations::RegistrationRow;
 pub use replays::Replay;
 pub use tx::Tx;

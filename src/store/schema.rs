@@ -74,6 +74,7 @@ diesel::table! {
         state -> Text,
         created_at -> BigInt,
         updated_at -> BigInt,
+        heard_at -> BigInt,
     }
 }
 
@@ -98,6 +99,8 @@ diesel::table! {
         number_version -> Integer,
         value -> Binary,
         stored_at -> BigInt,
+        data_type -> Nullable<Text>,
+        expires_at -> Nullable<BigInt>,
     }
 }
 
@@ -115,6 +118,55 @@ diesel::table! {
         created_at -> BigInt,
         last_status -> Nullable<Integer>,
         last_reason -> Nullable<Text>,
+        program -> Nullable<Text>,
+        priority -> Integer,
+        reason -> Nullable<Text>,
+        requestor -> Nullable<Text>,
+        fence -> BigInt,
+        lease_until -> Nullable<BigInt>,
+        may_have_arrived -> Bool,
+        flow_id -> Nullable<Text>,
+        ended_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    answers (id) {
+        id -> Text,
+        kind -> Text,
+        card_id -> Text,
+        card_order -> BigInt,
+        job_id -> Nullable<Text>,
+        as_of -> BigInt,
+        received_at -> BigInt,
+        verdict -> Text,
+        rule -> Text,
+        flags -> Text,
+        changes -> Text,
+        trace -> Text,
+        content -> Nullable<Binary>,
+        payment -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    events (sequence) {
+        sequence -> BigInt,
+        kind -> Text,
+        at -> BigInt,
+        card_id -> Text,
+        data -> Text,
+        horizon -> BigInt,
+    }
+}
+
+diesel::table! {
+    idempotency_keys (id) {
+        id -> Text,
+        request -> Text,
+        status -> Integer,
+        answer -> Text,
+        created_at -> BigInt,
     }
 }
 
@@ -129,4 +181,4 @@ diesel::table! {
 }
 
 diesel::joinable!(tokens -> cards (card_id));
-diesel::allow_tables_to_appear_in_same_query!(cards, tokens, deliveries, notifications);
+diesel::allow_tables_to_appear_in_same_query!(cards, tokens, deliveries, notifications, outbox);

@@ -59,7 +59,7 @@ impl<'a> Tx<'a> {
 
 /// The same in every process: `DefaultHasher::new` has fixed keys. Two cards that share a number
 /// only wait for each other.
-fn lock_number(id: &CardId) -> i64 {
+pub(super) fn lock_number(id: &CardId) -> i64 {
     let mut hasher = DefaultHasher::new();
     ("card", id.as_str()).hash(&mut hasher);
     i64::from_ne_bytes(hasher.finish().to_ne_bytes())

@@ -7,8 +7,8 @@
 use std::io::{self, Write};
 
 use env_logger::{Builder, Env, fmt::Formatter};
-use log::Record;
 use log::kv::{Error, Key, Value as Field, VisitSource};
+use log::{LevelFilter, Record};
 use serde_json::{Map, Value};
 
 /// How log lines look.
@@ -22,9 +22,15 @@ pub enum LogFormat {
 /// The server library tells of every worker; our own lines say what an operator needs.
 const DEFAULT_FILTER: &str = "info,actix_server=warn";
 
+/// They log addresses and what goes over the wire.
+const NEVER_LOGGED: [&str; 2] = ["ureq", "ureq_proto"];
+
 /// Starts logging.
 pub fn init_logs(format: LogFormat) {
     let mut builder = Builder::from_env(Env::default().default_filter_or(DEFAULT_FILTER));
+    for module in NEVER_LOGGED {
+        builder.filter_module(module, LevelFilter::Off);
+    }
     if format == LogFormat::Json {
         builder.format(json_line);
     }

@@ -26,6 +26,26 @@ struct VerdictLabels {
     hold: &'static str,
 }
 
+/// An attempt at a call, and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+/// Calls of the outbox that are not over.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct JobLabels {
+    kind: &'static str,
+    state: &'static str,
+}
+
+/// A program of the settings.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProgramLabel {
+    program: String,
+}
+
 /// Seconds, from a millisecond to the time a sender would wait.
 const ANSWER_SECONDS: [f64; 11] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0,
@@ -47,6 +67,10 @@ pub struct Metrics {
     batch_deliveries: Histogram,
     private_operations: Counter,
     backlog: Gauge,
+    calls: Family<CallLabels, Counter>,
+    jobs: Family<JobLabels, Gauge>,
+    taken_over: Counter,
+    stopped: Family<ProgramLabel, Gauge>,
 }
 
 impl Default for Metrics {
@@ -83,6 +107,18 @@ impl Metrics {
             "Deliveries that wait to be decided",
             backlog.clone(),
         );
+        let calls = Family::<CallLabels, Counter>::default();
+        let help = "Attempts at calls, by kind and how they ended";
+        r.register("calls", help, calls.clone());
+        let jobs = Family::<JobLabels, Gauge>::default();
+        let help = "Calls of the outbox that are not over, by kind and state";
+        r.register("outbox_jobs", help, jobs.clone());
+        let taken_over = Counter::default();
+        let help = "Calls taken over because whoever made them was gone";
+        r.register("leases_taken_over", help, taken_over.clone());
+        let stopped = Family::<ProgramLabel, Gauge>::default();
+        let help = "1 while the calls of a program are held back";
+        r.register("calls_stopped", help, stopped.clone());
         let mut seconds = |name, help: &str, buckets: &[f64]| {
             let histogram = Histogram::new(buckets.iter().copied());
             r.register_with_unit(name, help, Unit::Seconds, histogram.clone());
@@ -110,6 +146,10 @@ impl Metrics {
             batch_deliveries,
             private_operations,
             backlog,
+            calls,
+            jobs,
+            taken_over,
+            stopped,
         }
     }
 
@@ -147,6 +187,36 @@ impl Metrics {
     /// So many private-key operations were done.
     pub fn private_operations(&self, count: u64) {
         self.private_operations.inc_by(count);
+    }
+
+    /// An attempt at a call of this kind ended so.
+    pub fn called(&self, kind: &'static str, outcome: &'static str) {
+        self.calls
+            .get_or_create(&CallLabels { kind, outcome })
+            .inc();
+    }
+
+    /// So many calls were taken over.
+    pub fn taken_over(&self, count: u64) {
+        self.taken_over.inc_by(count);
+    }
+
+    /// How many calls of the outbox are of each kind and state. What is not named has none.
+    pub fn jobs(&self, counts: &[(&'static str, &'static str, i64)]) {
+        self.jobs.clear();
+        for (kind, state, count) in counts {
+            self.jobs
+                .get_or_create(&JobLabels { kind, state })
+                .set(*count);
+        }
+    }
+
+    /// Whether the calls of a program of the settings are held back.
+    pub fn program(&self, program: &str, is_stopped: bool) {
+        let label = ProgramLabel {
+            program: program.to_owned(),
+        };
+        self.stopped.get_or_create(&label).set(is_stopped.into());
     }
 
     /// All metrics as text. The backlog is handed in, as the database knows it.

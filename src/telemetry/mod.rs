@@ -1,9 +1,11 @@
 //! What operators learn from a running process: logs and metrics; and the clock it goes by.
 
 mod clock;
+mod hint;
 mod logs;
 mod metrics;
 
 pub use clock::{Clock, timestamp};
+pub use hint::Hint;
 pub use logs::{LogFormat, init_logs};
 pub use metrics::Metrics;

@@ -1,0 +1,38 @@
+//! Writes what a decision on one card says: the card, its events, the calls that follow.
+
+use super::{StoreError, Tx};
+use crate::domain::{CardId, Decision, Event, Policy};
+
+impl Tx<'_> {
+    /// Writes a decision on a card whose lock is held. `source` is the notification or the call behind
+    /// it, if there is one.
+    pub fn write_decision(
+        &mut self,
+        card_id: &CardId,
+        decision: &Decision,
+        policy: &Policy,
+        source: Option<&str>,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        let Some(card) = &decision.card else {
+            return Ok(());
+        };
+        self.save_card(card, policy.program_of(card), now)?;
+        if decision.no_longer_due {
+            self.withdraw_cryptogram_calls(card_id)?;
+        }
+        if card.terminal.is_some() {
+            self.wipe_numbers(card_id)?;
+            self.settle_jobs_of_ended(card)?;
+        }
+        for job in &decision.jobs {
+            self.queue_job(card_id, job, source, now)?;
+        }
+        let told: Vec<(&CardId, &Event)> = decision
+            .events
+            .iter()
+            .map(|event| (card_id, event))
+            .collect();
+        self.tell(&told, now)
+    }
+}

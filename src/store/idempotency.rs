@@ -1,0 +1,50 @@
+//! Idempotency keys: a repeated request gets the answer of the first one.
+
+use diesel::prelude::*;
+
+use super::connection::on_backend;
+use super::schema::idempotency_keys;
+use super::{StoreError, Tx};
+
+/// An answered request.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = idempotency_keys)]
+pub struct AnsweredRequest {
+    /// Digest of API key and idempotency key.
+    pub id: String,
+    /// Digest of the request: the same key with another request is a mistake.
+    pub request: String,
+    pub status: i32,
+    /// The body that was answered. Never a secret.
+    pub answer: String,
+    pub created_at: i64,
+}
+
+impl Tx<'_> {
+    /// What was answered under an idempotency key.
+    pub fn answered_request(&mut self, id: &str) -> Result<Option<AnsweredRequest>, StoreError> {
+        Ok(idempotency_keys::table
+            .filter(idempotency_keys::id.eq(id))
+            .select(AnsweredRequest::as_select())
+            .first(self.connection)
+            .optional()?)
+    }
+
+    /// Keeps an answer under its key; returns whether the key was still free.
+    pub fn keep_answer(&mut self, answered: &AnsweredRequest) -> Result<bool, StoreError> {
+        let inserted = on_backend!(self.connection, c => {
+            diesel::insert_into(idempotency_keys::table)
+                .values(answered)
+                .on_conflict(idempotency_keys::id)
+                .do_nothing()
+                .execute(c)
+        })?;
+        Ok(inserted == 1)
+    }
+
+    /// Forgets keys older than this. Returns how many.
+    pub fn forget_answers(&mut self, before: i64) -> Result<usize, StoreError> {
+        let old = idempotency_keys::table.filter(idempotency_keys::created_at.lt(before));
+        Ok(diesel::delete(old).execute(self.connection)?)
+    }
+}
