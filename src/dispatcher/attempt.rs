@@ -1,0 +1,171 @@
+//! One attempt at a claimed call, whatever its kind, and what follows when it fails.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::calls::Calls;
+use super::lane::Lane;
+use super::{backoff, cryptogram, deletion, lookup};
+use crate::domain::{CardId, JobKind};
+use crate::mastercard::{CallFailure, FailureClass};
+use crate::store::{ClaimedJob, Ending, JobState, KINDS, StoreError, Tx};
+
+/// A cryptogram or Get Card that nobody could obtain for so long is of no use any more.
+const OLDEST: i64 = 48 * 3_600_000;
+/// A deletion that is not confirmed after so long is told.
+const DELETION_OVERDUE: i64 = 3_600_000;
+/// A call whose handling panics this often is given up.
+const PANICS: i32 = 5;
+/// After a refused credential; an operator's retry comes earlier.
+const DENIED_PAUSE: i64 = 300_000;
+
+/// Makes one attempt. Whatever happens, the claim is ended or its lease runs out.
+pub fn attempt(calls: &Calls, lane: &Lane, job: &ClaimedJob) {
+    lane.wait_for_turn();
+    let work = || make(calls, lane, job);
+    let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| panicked(calls, job));
+    match outcome {
+        Ok(ended) => {
+            calls.metrics().called(kind_name(&job.kind), ended.name());
+            tell(lane, job, &ended);
+        }
+        // The lease ends and the call is made again.
+        Err(error) => log::error!("call {} is not ended: {error}", job.id),
+    }
+}
+
+fn make(calls: &Calls, lane: &Lane, job: &ClaimedJob) -> Result<Ended, StoreError> {
+    let card_id = card_id(job)?;
+    match &*job.kind {
+        kind if kind == JobKind::GetCard.name() => lookup::get_card(calls, lane, job, &card_id),
+        kind if kind == JobKind::DeleteCard.name() => deletion::delete(calls, lane, job, &card_id),
+        _ => cryptogram::prefetch(calls, lane, job, &card_id),
+    }
+}
+
+pub(super) fn card_id(job: &ClaimedJob) -> Result<CardId, StoreError> {
+    CardId::parse(&job.card_id).map_err(|_| StoreError::Damaged("a call names no card"))
+}
+
+/// How an attempt ended here.
+pub(super) enum Ended {
+    As(Ending),
+    /// Another process has the call now: what this one brought is dropped.
+    FencedOff,
+}
+
+impl Ended {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::As(ending) => ending.state.name(),
+            Self::FencedOff => "fenced_off",
+        }
+    }
+
+    /// Ends the claim, or finds that it is not ours any more.
+    pub(super) fn write(
+        tx: &mut Tx<'_>,
+        job: &ClaimedJob,
+        ending: Ending,
+        now: i64,
+    ) -> Result<Self, StoreError> {
+        Ok(match tx.finish_job(job, &ending, now)? {
+            true => Self::As(ending),
+            false => Self::FencedOff,
+        })
+    }
+}
+
+/// The constant behind a stored kind, as a label.
+fn kind_name(kind: &str) -> &'static str {
+    KINDS
+        .into_iter()
+        .find(|known| *known == kind)
+        .unwrap_or("other")
+}
+
+/// An ending that leaves nothing to do.
+pub(super) fn done(state: JobState, reason: Option<&str>, flow_id: Option<String>) -> Ending {
+    Ending {
+        state,
+        next_at: None,
+        status: None,
+        reason: reason.map(str::to_owned),
+        may_have_arrived: true,
+        flow_id,
+    }
+}
+
+/// How a failed attempt ends: made again later, parked for an operator, or given up for its age.
+pub(super) fn after_failure(job: &ClaimedJob, failure: &CallFailure, now: i64) -> Ending {
+    let is_delete = job.kind == JobKind::DeleteCard.name();
+    let wait = backoff::delay(job.attempts, failure.retry_after, backoff::random());
+    let (state, next_at) = match failure.class {
+        FailureClass::Refused | FailureClass::NotThere => (JobState::Parked, None),
+        _ if !is_delete && now - job.created_at >= OLDEST => (JobState::Dead, None),
+        FailureClass::Denied => (JobState::Waiting, Some(now + DENIED_PAUSE)),
+        FailureClass::Retry => (JobState::Waiting, Some(now.saturating_add(wait))),
+    };
+    // Who refuses has not done it: a card not found later was not deleted by this attempt.
+    let may_have_been_done = matches!(failure.class, FailureClass::Retry);
+    Ending {
+        state,
+        next_at,
+        status: failure.status,
+        reason: Some(failure.reason.clone()),
+        may_have_arrived: failure.may_have_arrived && may_have_been_done,
+        flow_id: None,
+    }
+}
+
+/// A call that was not made.
+pub(super) fn not_made(reason: &str) -> CallFailure {
+    CallFailure {
+        class: FailureClass::Retry,
+        status: None,
+        reason: reason.to_owned(),
+        retry_after: None,
+        may_have_arrived: false,
+    }
+}
+
+fn panicked(calls: &Calls, job: &ClaimedJob) -> Result<Ended, StoreError> {
+    log::error!("the handling of call {} panicked", job.id);
+    let now = calls.now();
+    let gives_up = job.attempts >= PANICS;
+    let state = if gives_up {
+        JobState::Dead
+    } else {
+        JobState::Waiting
+    };
+    let wait = backoff::delay(job.attempts, None, backoff::random());
+    let ending = Ending {
+        next_at: (!gives_up).then(|| now.saturating_add(wait)),
+        ..done(state, Some("panicked"), None)
+    };
+    let store = calls.store();
+    store.write(|tx| Ended::write(tx, job, ending, now))
+}
+
+/// Tells operators what an attempt came to: each end once, and a deletion that takes too long.
+fn tell(lane: &Lane, job: &ClaimedJob, ended: &Ended) {
+    let (id, kind, program) = (&job.id, &job.kind, &lane.program);
+    let Ended::As(ending) = ended else {
+        log::warn!(job:% = id, kind:% = kind; "another process has the call now: answer dropped");
+        return;
+    };
+    let (state, attempts) = (ending.state.name(), job.attempts);
+    let reason = ending.reason.as_deref().unwrap_or("none");
+    match ending.state {
+        JobState::Parked | JobState::Dead => {
+            log::error!(job:% = id, kind:% = kind, program:% = program, state, attempts, reason;
+                "a call waits for an operator");
+        }
+        _ => log::debug!(job:% = id, kind:% = kind, program:% = program, state, attempts, reason;
+            "call attempted"),
+    }
+    let is_late = |now: i64| now - job.created_at >= DELETION_OVERDUE;
+    if kind == JobKind::DeleteCard.name() && ending.next_at.is_some_and(is_late) {
+        log::error!(job:% = id, program:% = program, attempts, reason;
+            "a card deleted here is not confirmed as deleted at Mastercard");
+    }
+}

@@ -1,0 +1,184 @@
+//! What makes calls in this process: the lanes of its programs, its keys, what is under way.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::LEASE_MS;
+use super::lane::{Lane, LaneView};
+use crate::domain::{Card, Policy};
+use crate::jose::{KeyFolder, Keyring};
+use crate::mastercard::Client;
+use crate::settings::{DispatcherSettings, ProgramSettings};
+use crate::store::{ClaimedJob, Ending, JobState, Store, StoreError};
+use crate::telemetry::{Clock, Hint, Metrics};
+
+/// What a process makes calls with. Cheap to clone.
+#[derive(Clone)]
+pub struct Calls(Arc<Inner>);
+
+/// What [`Calls`] is made of.
+pub struct CallsSettings {
+    pub store: Store,
+    pub policy: Policy,
+    pub clock: Clock,
+    pub metrics: Metrics,
+    pub keys: KeyFolder,
+    pub dispatcher: DispatcherSettings,
+    /// The programs that can be called.
+    pub programs: Vec<(String, ProgramSettings, Client)>,
+    /// To the dispatcher of this process.
+    pub hint: Hint,
+}
+
+struct Inner {
+    store: Store,
+    policy: Policy,
+    clock: Clock,
+    metrics: Metrics,
+    keys: Mutex<KeyFolder>,
+    settings: DispatcherSettings,
+    lanes: BTreeMap<String, Arc<Lane>>,
+    hint: Hint,
+    under_way: Mutex<HashMap<String, ClaimedJob>>,
+}
+
+impl Calls {
+    /// Puts together what makes calls in this process.
+    pub fn new(settings: CallsSettings) -> Self {
+        let lane = |(name, program, client): (String, ProgramSettings, Client)| {
+            let lane = Lane::new(&name, client, &program);
+            (name, Arc::new(lane))
+        };
+        Self(Arc::new(Inner {
+            store: settings.store,
+            policy: settings.policy,
+            clock: settings.clock,
+            metrics: settings.metrics,
+            keys: Mutex::new(settings.keys),
+            settings: settings.dispatcher,
+            lanes: settings.programs.into_iter().map(lane).collect(),
+            hint: settings.hint,
+            under_way: Mutex::default(),
+        }))
+    }
+
+    /// Hints that a call is due.
+    pub fn hint(&self) {
+        self.0.hint.give();
+    }
+
+    /// The lanes as they are shown.
+    pub fn lane_views(&self) -> Vec<LaneView> {
+        self.lanes().map(|lane| lane.view()).collect()
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(super) fn policy(&self) -> &Policy {
+        &self.0.policy
+    }
+
+    pub(super) fn now(&self) -> i64 {
+        self.0.clock.now()
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    pub(super) fn settings(&self) -> &DispatcherSettings {
+        &self.0.settings
+    }
+
+    pub(super) fn lanes(&self) -> impl Iterator<Item = &Arc<Lane>> {
+        self.0.lanes.values()
+    }
+
+    /// The lane of a card's program, if that is known and can be called.
+    pub(super) fn lane_of(&self, card: &Card) -> Option<&Arc<Lane>> {
+        self.0.lanes.get(&self.0.policy.program_of(card)?)
+    }
+
+    pub(crate) fn keyring(&self) -> Arc<Keyring> {
+        let mut keys = lock(&self.0.keys);
+        keys.reload_if_changed();
+        keys.keyring()
+    }
+
+    /// Claims due calls of a lane; with `only_wanted` those only that an operator wants at once.
+    pub(super) fn claim(
+        &self,
+        lane: &Lane,
+        limit: usize,
+        only_wanted: bool,
+    ) -> Result<Vec<ClaimedJob>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let now = self.now();
+        let waits = |tx: &mut crate::store::Tx<'_>| tx.any_due_job(now);
+        // A look costs less than SQLite's write lock.
+        if !self.0.store.read(waits)? {
+            return Ok(Vec::new());
+        }
+        let claimed = self
+            .0
+            .store
+            .write(|tx| tx.claim_jobs(&lane.program, limit, only_wanted, now, now + LEASE_MS))?;
+        claimed.iter().for_each(|job| self.begun(job));
+        Ok(claimed)
+    }
+
+    /// Notes a claimed call as under way.
+    pub(super) fn begun(&self, job: &ClaimedJob) {
+        lock(&self.0.under_way).insert(job.id.clone(), job.clone());
+    }
+
+    /// Notes a call as ended.
+    pub(super) fn ended(&self, job: &ClaimedJob) {
+        lock(&self.0.under_way).remove(&job.id);
+    }
+
+    pub(super) fn under_way(&self) -> Vec<ClaimedJob> {
+        lock(&self.0.under_way).values().cloned().collect()
+    }
+
+    pub(super) fn extend_leases(&self) {
+        let jobs = self.under_way();
+        let until = self.now() + LEASE_MS;
+        if let Err(error) = self.0.store.write(|tx| tx.extend_leases(&jobs, until)) {
+            log::warn!("leases are not extended: {error}");
+        }
+    }
+
+    /// Hands back what is under way: another process may make these calls at once.
+    pub(super) fn release_all(&self) -> Result<(), StoreError> {
+        let jobs = self.under_way();
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let now = self.now();
+        let handed_back = |job: &ClaimedJob| Ending {
+            state: match job.is_of_caller() {
+                // Nobody waits for it any more.
+                true => JobState::Discarded,
+                false => JobState::Waiting,
+            },
+            next_at: Some(now),
+            status: None,
+            reason: Some("the process stopped".to_owned()),
+            may_have_arrived: true,
+            flow_id: None,
+        };
+        self.0.store.write(|tx| {
+            for job in &jobs {
+                tx.finish_job(job, &handed_back(job), now)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,105 @@
+//! What has to be looked at from time to time: leases that ended, cryptograms that ran out, idempotency
+//! keys that are old, cards not heard of.
+
+use std::time::{Duration, Instant};
+
+use super::calls::Calls;
+use crate::domain::{CardId, Job, JobKind};
+use crate::store::{StoreError, Tx};
+
+const LEASES_EVERY: Duration = Duration::from_secs(5);
+const CRYPTOGRAMS_EVERY: Duration = Duration::from_secs(30);
+const SLOW_EVERY: Duration = Duration::from_secs(600);
+/// Rows of one transaction.
+const STEP: i64 = 200;
+/// Idempotency keys are forgotten after a day.
+const FORGET_AFTER: i64 = 24 * 3_600_000;
+
+/// When each was last looked at.
+#[derive(Default)]
+pub struct Housekeeping {
+    leases: Option<Instant>,
+    cryptograms: Option<Instant>,
+    slow: Option<Instant>,
+}
+
+impl Housekeeping {
+    /// Looks at what it is time for.
+    pub fn look(&mut self, calls: &Calls) -> Result<(), StoreError> {
+        let now = calls.now();
+        let store = calls.store();
+        if is_time(&mut self.leases, LEASES_EVERY) && store.read(|tx| tx.any_ended_lease(now))? {
+            let ended = store.write(|tx| tx.end_leases(now))?;
+            calls
+                .metrics()
+                .taken_over(u64::try_from(ended).unwrap_or(0));
+            log::warn!("{ended} calls are taken over: whoever made them is gone");
+        }
+        if is_time(&mut self.cryptograms, CRYPTOGRAMS_EVERY) {
+            let expired = store.read(|tx| tx.cards_with_expired_cryptogram(now, STEP))?;
+            for id in expired.iter().filter_map(|id| CardId::parse(id).ok()) {
+                store.write(|tx| let_run_out(tx, &id, now))?;
+            }
+        }
+        if is_time(&mut self.slow, SLOW_EVERY) {
+            store.write(|tx| tx.forget_answers(now - FORGET_AFTER))?;
+            reconcile(calls, now)?;
+        }
+        Ok(())
+    }
+}
+
+fn is_time(last: &mut Option<Instant>, every: Duration) -> bool {
+    let due = last.is_none_or(|last| last.elapsed() >= every);
+    if due {
+        *last = Some(Instant::now());
+    }
+    due
+}
+
+/// Destroys a card's cryptogram that has run out; it is not renewed unasked.
+pub(super) fn let_run_out(tx: &mut Tx<'_>, id: &CardId, now: i64) -> Result<(), StoreError> {
+    tx.lock_cards(&[id.clone()].into())?;
+    let expires_at = tx.cryptogram_expiry(id)?;
+    let Some(mut row) = tx
+        .card(id)?
+        .filter(|_| expires_at.is_some_and(|at| at <= now))
+    else {
+        return Ok(());
+    };
+    row.card.let_cryptogram_run_out();
+    row.card.updated_at = now;
+    let event = row.card.cryptogram_event("ran_out");
+    tx.save_card(&row.card, row.program, now)?;
+    tx.tell(&[(id, &event)], now)
+}
+
+/// Asks Mastercard for cards it has not told of for long, if the settings want it: a step at a time.
+fn reconcile(calls: &Calls, now: i64) -> Result<(), StoreError> {
+    let Some(age) = calls.settings().reconcile_after() else {
+        return Ok(());
+    };
+    for lane in calls.lanes() {
+        let silent = |tx: &mut Tx<'_>| tx.cards_not_heard_of(&lane.program, now - age, "", STEP);
+        let cards = calls.store().read(silent)?;
+        if cards.is_empty() {
+            continue;
+        }
+        log::info!(
+            "program {}: asking for {} silent cards",
+            lane.program,
+            cards.len()
+        );
+        calls.store().write(|tx| {
+            for id in cards.iter().filter_map(|id| CardId::parse(id).ok()) {
+                let job = Job {
+                    kind: JobKind::GetCard,
+                    not_before: now,
+                };
+                tx.queue_job(&id, &job, None, now)?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! The lane of a program: how many of its calls are under way, how fast they begin, whether they are
+//! made at all.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+use super::attempt::not_made;
+use super::breaker::{Admission, Breaker, Signal, Stop};
+use crate::mastercard::{CallFailure, Client, FailureClass};
+use crate::settings::ProgramSettings;
+
+/// How long a call of the queue waits before it looks whether callers still wait.
+const BEHIND_CALLERS: Duration = Duration::from_millis(5);
+
+/// The calls of one program from this process.
+pub struct Lane {
+    pub program: String,
+    pub client: Client,
+    /// Those of the queue and those of callers who wait, together.
+    under_way: AtomicUsize,
+    callers: AtomicUsize,
+    concurrency: usize,
+    limiter: DefaultDirectRateLimiter,
+    clock: DefaultClock,
+    breaker: Mutex<Breaker>,
+}
+
+/// A place in a lane, held while a call is under way.
+pub struct Place(Arc<Lane>);
+
+/// A lane as it is shown.
+#[derive(Debug, Clone)]
+pub struct LaneView {
+    pub program: String,
+    pub under_way: usize,
+    pub stop: Option<Stop>,
+}
+
+impl Lane {
+    pub fn new(program: &str, client: Client, settings: &ProgramSettings) -> Self {
+        let rate = NonZeroU32::new(settings.rate()).unwrap_or(NonZeroU32::MIN);
+        // No burst: the calls of a second are spread over it.
+        let quota = Quota::per_second(rate).allow_burst(NonZeroU32::MIN);
+        Self {
+            program: program.to_owned(),
+            client,
+            under_way: AtomicUsize::new(0),
+            callers: AtomicUsize::new(0),
+            concurrency: settings.concurrency(),
+            limiter: RateLimiter::direct(quota),
+            clock: DefaultClock::default(),
+            breaker: Mutex::new(Breaker::default()),
+        }
+    }
+
+    /// Calls that may still begin.
+    pub fn free(&self) -> usize {
+        let under_way = self.under_way.load(Ordering::SeqCst);
+        self.concurrency.saturating_sub(under_way)
+    }
+
+    /// Takes a place for a call.
+    pub fn enter(self: &Arc<Self>) -> Place {
+        self.under_way.fetch_add(1, Ordering::SeqCst);
+        Place(self.clone())
+    }
+
+    /// What may be done now.
+    pub fn admit(&self) -> Admission {
+        self.breaker().admit(Instant::now())
+    }
+
+    /// A probe begins: the next one has to wait.
+    pub fn begin_probe(&self) {
+        self.breaker().begin_probe(Instant::now());
+    }
+
+    /// Waits until the rate allows one more call of the queue; callers who wait go first.
+    pub fn wait_for_turn(&self) {
+        loop {
+            if self.callers.load(Ordering::SeqCst) > 0 {
+                std::thread::sleep(BEHIND_CALLERS);
+                continue;
+            }
+            match self.limiter.check() {
+                Ok(()) => return,
+                Err(until) => std::thread::sleep(until.wait_time_from(self.clock.now())),
+            }
+        }
+    }
+
+    /// Lets a call go that a caller waits for, as soon as the rate allows it.
+    ///
+    /// # Errors
+    /// Calls are held back, or its turn does not come in time.
+    pub fn admit_caller(&self, deadline: Instant) -> Result<(), CallFailure> {
+        match self.admit() {
+            Admission::Open => {}
+            Admission::Probe => self.begin_probe(),
+            Admission::Stopped(stop) => return Err(not_made(stop.name())),
+        }
+        match self.wait_for_turn_of_caller(deadline) {
+            true => Ok(()),
+            false => Err(not_made("rate-limit")),
+        }
+    }
+
+    /// Whether a caller's turn comes in time.
+    fn wait_for_turn_of_caller(&self, deadline: Instant) -> bool {
+        self.callers.fetch_add(1, Ordering::SeqCst);
+        let came = loop {
+            let wait = match self.limiter.check() {
+                Ok(()) => break true,
+                Err(until) => until.wait_time_from(self.clock.now()),
+            };
+            if Instant::now() + wait >= deadline {
+                break false;
+            }
+            std::thread::sleep(wait);
+        };
+        self.callers.fetch_sub(1, Ordering::SeqCst);
+        came
+    }
+
+    /// Takes in how an attempt ended, and tells once when calls stop or go on.
+    pub fn report<T>(&self, answer: &Result<T, CallFailure>) {
+        let signal = match answer.as_ref().map_err(|failure| failure.class) {
+            Ok(_) | Err(FailureClass::Refused | FailureClass::NotThere) => Signal::Works,
+            Err(FailureClass::Retry) => Signal::Fails,
+            Err(FailureClass::Denied) => Signal::Denies,
+        };
+        let program = &self.program;
+        match self.breaker().report(signal, Instant::now()) {
+            Some(Some(Stop::Denied)) => {
+                log::error!("program {program}: the credential is refused, its calls wait");
+            }
+            Some(Some(Stop::Failing)) => {
+                log::error!("program {program}: every call fails, one is tried every 30 s");
+            }
+            Some(None) => log::info!("program {program}: calls are made again"),
+            None => {}
+        }
+    }
+
+    /// The lane as it is shown.
+    pub fn view(&self) -> LaneView {
+        LaneView {
+            program: self.program.clone(),
+            under_way: self.under_way.load(Ordering::SeqCst),
+            stop: self.breaker().stop(),
+        }
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
+}

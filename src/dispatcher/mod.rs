@@ -1,0 +1,151 @@
+//! The outbox worker: claims calls, makes them, and applies what they answer.
+//!
+//! A [`Dispatcher`] claims due calls with a lease and a fence and makes each on a thread of its own; the
+//! answer and everything that follows from it are one transaction, which only the holder of the last
+//! claim may write. [`Calls`] is what every process has: it makes the calls that a caller of the API
+//! waits for. A call that fails goes back with a later time; nothing here forgets one.
+
+mod attempt;
+mod backoff;
+mod breaker;
+mod calls;
+mod credentials;
+mod cryptogram;
+mod deletion;
+mod housekeeping;
+mod lane;
+mod lookup;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::store::{ClaimedJob, StoreError};
+use breaker::Admission;
+use housekeeping::Housekeeping;
+use lane::Lane;
+
+pub use breaker::Stop;
+pub use calls::{Calls, CallsSettings};
+pub use credentials::{Credentials, CredentialsRequest, IdempotencyKey, NoCredentials, Usage};
+pub use deletion::{Deletion, DeletionRequest, request_deletion};
+pub use lane::LaneView;
+pub use lookup::NoTransactions;
+
+/// The longest wait between two looks at the outbox.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A claim lasts longer than an attempt can.
+pub(crate) const LEASE_MS: i64 = 60_000;
+const EXTEND_EVERY: Duration = Duration::from_secs(20);
+/// Time that calls under way have to end when the process stops.
+const STOP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Makes the calls of the outbox, on threads of its own.
+pub struct Dispatcher {
+    calls: Calls,
+    stopping: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Dispatcher {
+    /// Starts it. `hints` come from whoever queues calls.
+    pub fn start(calls: Calls, hints: Receiver<()>) -> std::io::Result<Self> {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let (its_calls, its_stopping) = (calls.clone(), stopping.clone());
+        let thread = std::thread::Builder::new()
+            .name("dispatcher".to_owned())
+            .spawn(move || run(&its_calls, &hints, &its_stopping))?;
+        Ok(Self {
+            calls,
+            stopping,
+            thread,
+        })
+    }
+
+    /// Stops claiming, lets what is under way end, and hands back what does not end in time.
+    pub fn stop(self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.calls.hint();
+        if self.thread.join().is_err() {
+            log::error!("the dispatcher ended with a panic");
+        }
+        let deadline = Instant::now() + STOP_DEADLINE;
+        while !self.calls.under_way().is_empty() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        if let Err(error) = self.calls.release_all() {
+            log::warn!("calls under way are not handed back, their leases will end: {error}");
+        }
+    }
+}
+
+fn run(calls: &Calls, hints: &Receiver<()>, stopping: &AtomicBool) {
+    let mut housekeeping = Housekeeping::default();
+    let mut extended_at = Instant::now();
+    let mut is_well = true;
+    while !stopping.load(Ordering::SeqCst) {
+        if extended_at.elapsed() >= EXTEND_EVERY {
+            extended_at = Instant::now();
+            calls.extend_leases();
+        }
+        let claimed = housekeeping.look(calls).and_then(|()| claim(calls));
+        is_well = tell_once(is_well, &claimed);
+        if claimed.unwrap_or(0) == 0 {
+            // A disconnected end means the same as a hint; the pause keeps the loop from spinning.
+            let _ = hints.recv_timeout(LOOK_EVERY);
+        }
+    }
+}
+
+fn tell_once(was_well: bool, claimed: &Result<usize, StoreError>) -> bool {
+    match (was_well, claimed) {
+        (true, Err(error)) => log::error!("no calls are claimed: {error}"),
+        (false, Ok(_)) => log::info!("calls are claimed again"),
+        _ => {}
+    }
+    claimed.is_ok()
+}
+
+/// Claims what each lane has room for and starts it; returns how many.
+fn claim(calls: &Calls) -> Result<usize, StoreError> {
+    let mut count = 0;
+    for lane in calls.lanes() {
+        let free = lane.free();
+        if free == 0 {
+            continue;
+        }
+        let admission = lane.admit();
+        let claimed = match admission {
+            Admission::Open => calls.claim(lane, free, false)?,
+            Admission::Probe => calls.claim(lane, 1, false)?,
+            Admission::Stopped(_) => calls.claim(lane, 1, true)?,
+        };
+        if admission == Admission::Probe && !claimed.is_empty() {
+            lane.begin_probe();
+        }
+        count += claimed.len();
+        for job in claimed {
+            start(calls, lane, job);
+        }
+    }
+    Ok(count)
+}
+
+/// Makes a call on a thread of its own; there are never more than the lanes have places.
+fn start(calls: &Calls, lane: &Arc<Lane>, job: ClaimedJob) {
+    let (its_calls, its_lane, its_job) = (calls.clone(), lane.clone(), job.clone());
+    let place = lane.enter();
+    let work = move || {
+        attempt::attempt(&its_calls, &its_lane, &its_job);
+        drop(place);
+        its_calls.ended(&its_job);
+        its_calls.hint();
+    };
+    let thread = std::thread::Builder::new().name("call".to_owned());
+    if thread.spawn(work).is_err() {
+        log::error!("no thread can be started for a call: its lease will end");
+        calls.ended(&job);
+    }
+}
