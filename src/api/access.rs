@@ -1,12 +1,16 @@
 //! API keys: who may ask for what.
 
-use actix_web::HttpRequest;
-use actix_web::http::{StatusCode, header};
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header;
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, HttpRequest, web};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::sha::sha256;
 
 use super::Api;
+use super::refusals::{NO_API_KEY, ROLE_NOT_ALLOWED, UNKNOWN_API_KEY};
 use crate::jose::hex;
 use crate::receiver::problem::Problem;
 
@@ -49,36 +53,43 @@ pub fn digest(key: &str) -> String {
     hex::encode(&sha256(key.as_bytes()))
 }
 
+/// Whose key a request came with. Handlers find it among the data of their request.
+#[derive(Clone)]
+pub(super) struct Caller {
+    /// The key's name.
+    pub name: String,
+    pub digest: String,
+}
+
+/// Lets a request pass if its key has one of these roles.
+pub(super) async fn admit(
+    api: web::Data<Api>,
+    roles: &'static [AccessRole],
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    match api.caller(request.request(), roles).await {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            let answered = next.call(request).await?;
+            Ok(answered.map_into_left_body())
+        }
+        Err(problem) => Ok(request.error_response(problem).map_into_right_body()),
+    }
+}
+
 impl Api {
-    /// Lets the request pass if its key has one of these roles.
-    pub(super) async fn admit(
-        &self,
-        request: &HttpRequest,
-        roles: &[AccessRole],
-    ) -> Result<(), Problem> {
-        let key = bearer(request).ok_or_else(|| {
-            let detail = "send one header Authorization: Bearer KEY";
-            Problem::new(StatusCode::UNAUTHORIZED, "no-api-key", detail)
-        })?;
-        let digest = digest(key);
-        let found = self.read(move |tx| tx.api_key_by_digest(&digest)).await?;
-        let Some(found) = found else {
-            let detail = "the API key is unknown or revoked";
-            return Err(Problem::new(
-                StatusCode::UNAUTHORIZED,
-                "unknown-api-key",
-                detail,
-            ));
-        };
+    async fn caller(&self, request: &HttpRequest, roles: &[AccessRole]) -> Result<Caller, Problem> {
+        let digest = digest(bearer(request).ok_or(NO_API_KEY)?);
+        let wanted = digest.clone();
+        let found = self.read(move |tx| tx.api_key_by_digest(&wanted)).await?;
+        let found = found.ok_or(UNKNOWN_API_KEY)?;
         if roles.iter().any(|role| role.name() == found.role) {
-            return Ok(());
+            let name = found.name;
+            return Ok(Caller { name, digest });
         }
         let detail = format!("a key of the role {} may not do this", found.role);
-        Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "role-not-allowed",
-            detail,
-        ))
+        Err(ROLE_NOT_ALLOWED.because(detail))
     }
 }
 

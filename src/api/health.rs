@@ -1,21 +1,74 @@
 //! Whether the process can do its work, and what it has done.
 
 use actix_web::{HttpResponse, web};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Api;
-use crate::receiver::problem::Problem;
+use crate::dispatcher::{LaneView, Stop};
+use crate::receiver::{self, problem::Problem};
 
-/// `GET /metrics`, for Prometheus. 503 while the backlog cannot be counted.
+/// Whether the process can do its work.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Health {
+    ready: bool,
+    /// What it lacks.
+    reasons: Vec<String>,
+    /// Deliveries that wait to be decided.
+    backlog: Option<i64>,
+    /// The programs that this process calls.
+    programs: Vec<Program>,
+}
+
+/// A program that can be called.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Program {
+    name: String,
+    calls_under_way: usize,
+    /// Why its calls are held back: `failing` while the other side does not work, `denied` while it
+    /// refuses the credential.
+    held_back: Option<&'static str>,
+}
+
+/// The process answers.
+#[utoipa::path(
+    get, path = "/livez", operation_id = "alive", tag = "health",
+    responses((status = 200, content_type = "text/plain", body = String))
+)]
+pub(super) async fn alive() -> HttpResponse {
+    receiver::alive().await
+}
+
+/// What was counted, for Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "metrics",
+    tag = "health",
+    responses((
+        status = 200,
+        content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        body = String
+    ))
+)]
 pub(super) async fn metrics(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
-    let backlog = api.read(|tx| tx.count_waiting()).await?;
+    let counts = api.read(|tx| Ok((tx.count_waiting()?, tx.count_open_jobs()?)));
+    let (backlog, jobs) = counts.await?;
+    api.metrics.jobs(&jobs);
+    for lane in api.calls.lane_views() {
+        api.metrics.program(&lane.program, lane.stop.is_some());
+    }
     Ok(HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
         .body(api.metrics.text(backlog)))
 }
 
-/// `GET /readyz`: 200 if the database answers and the processor makes progress, else 503 with the
-/// reasons.
+/// Whether the database answers and the processor makes progress. What Mastercard does not answer does
+/// not count: notifications are received all the same.
+#[utoipa::path(
+    get, path = "/readyz", operation_id = "ready",
+    tag = "health",
+    responses((status = 200, body = Health), (status = 503, body = Health))
+)]
 pub(super) async fn ready(api: web::Data<Api>) -> HttpResponse {
     let backlog = api.read(|tx| tx.count_waiting()).await;
     let mut reasons = Vec::new();
@@ -31,9 +84,18 @@ pub(super) async fn ready(api: web::Data<Api>) -> HttpResponse {
         true => HttpResponse::Ok(),
         false => HttpResponse::ServiceUnavailable(),
     };
-    response.json(json!({
-        "ready": reasons.is_empty(),
-        "reasons": reasons,
-        "backlog": backlog.ok(),
-    }))
+    response.json(Health {
+        ready: reasons.is_empty(),
+        reasons,
+        backlog: backlog.ok(),
+        programs: api.calls.lane_views().into_iter().map(program).collect(),
+    })
+}
+
+fn program(lane: LaneView) -> Program {
+    Program {
+        name: lane.program,
+        calls_under_way: lane.under_way,
+        held_back: lane.stop.map(Stop::name),
+    }
 }

@@ -1,26 +1,49 @@
-//! What the merchant's systems call: cards and notifications, on a listener of their own.
+//! What the merchant's systems call: cards, credentials, events, notifications and the outbox, on a
+//! listener of their own.
 //!
-//! Every route but the health checks needs an API key (`Authorization: Bearer KEY`) whose role fits.
-//! Errors are RFC 9457 problem documents with a stable `code`. No answer here holds a full number.
+//! Every route but the health checks and the description needs an API key (`Authorization: Bearer
+//! KEY`) whose role fits. Errors are RFC 9457 problem documents with a stable `code`. No answer but
+//! that of `credentials` holds a full number.
+//!
+//! `routes` is the one list of routes, with their roles and refusals: it is what is mounted, and
+//! what the description at `/openapi.json` is completed from.
 
 pub mod access;
 pub mod body;
 mod cards;
+mod credentials;
+mod deletion;
+mod docs;
+mod events;
 mod health;
+mod idempotency;
 mod notifications;
+mod openapi;
+mod outbox;
+mod query;
+mod readiness;
+mod refusals;
+mod routes;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod transactions;
 pub mod views;
 
 use std::collections::BTreeSet;
 
 use actix_web::error::InternalError;
-use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, ResponseError, web};
+use actix_web::{ResponseError, web};
 
+use crate::dispatcher::Calls;
 use crate::domain::Policy;
 use crate::processor::{Trouble, Wake};
-use crate::receiver::{self, problem::Problem};
+use crate::receiver::problem::Problem;
 use crate::store::{Store, StoreError, Tx};
 use crate::telemetry::{Clock, Metrics};
+use refusals::{DAMAGED_ROW, STORAGE_UNAVAILABLE, WRONG_QUERY};
+
+pub use stream::Streams;
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -34,26 +57,18 @@ pub struct Api {
     pub wake: Option<Wake>,
     pub trouble: Trouble,
     pub metrics: Metrics,
+    pub calls: Calls,
+    pub streams: Streams,
 }
 
 impl Api {
     /// Mounts the routes.
     pub fn configure(&self, config: &mut web::ServiceConfig) {
+        let api = web::Data::new(self.clone());
         config
-            .app_data(web::Data::new(self.clone()))
             .app_data(web::QueryConfig::default().error_handler(|_, _| wrong_query()))
-            .route("/livez", web::get().to(receiver::alive))
-            .route("/readyz", web::get().to(health::ready))
-            .route("/metrics", web::get().to(health::metrics))
-            .service(resource("/v1/cards").route(web::get().to(cards::list)))
-            .service(
-                resource("/v1/cards/{id}")
-                    .route(web::get().to(cards::show))
-                    .route(web::put().to(cards::register)),
-            )
-            .service(resource("/v1/notifications").route(web::get().to(notifications::list)))
-            .service(resource("/v1/notifications/{id}").route(web::get().to(notifications::show)))
-            .default_service(web::to(not_found));
+            .app_data(api.clone());
+        routes::mount(&api, config);
     }
 
     /// Reads from the store beside the event loop.
@@ -62,65 +77,35 @@ impl Api {
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Problem> {
         let store = self.store.clone();
-        blocking(move || store.read(work)).await
+        blocking(move || store.read(work).map_err(storage_failed)).await
     }
 }
 
-/// A resource whose other methods are refused as everything else is.
-fn resource(path: &str) -> actix_web::Resource {
-    web::resource(path).default_service(web::to(not_allowed))
-}
-
-/// Runs storage work beside the event loop; a failure becomes a 503, or a 500 for a damaged row,
-/// and is logged once, here.
+/// Runs work that blocks beside the event loop.
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     match web::block(work).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => {
-            log::error!("a request could not be answered: {error}");
-            match error {
-                StoreError::Damaged(_) | StoreError::Sealed(_) => Err(damaged()),
-                _ => Err(storage_down()),
-            }
-        }
+        Ok(outcome) => outcome,
         Err(_) => Err(storage_down()),
     }
 }
 
-fn damaged() -> Problem {
-    let detail = "what is stored of this cannot be read; the log says what";
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged-row", detail)
+/// A storage failure is a 503, or a 500 for a damaged row; it is logged once, here.
+fn storage_failed(error: StoreError) -> Problem {
+    log::error!("a request could not be answered: {error}");
+    match error {
+        StoreError::Damaged(_) | StoreError::Sealed(_) => DAMAGED_ROW.into(),
+        _ => storage_down(),
+    }
 }
 
 fn storage_down() -> Problem {
-    let status = StatusCode::SERVICE_UNAVAILABLE;
-    Problem::new(
-        status,
-        "storage-unavailable",
-        "the database does not answer",
-    )
-    .retry_after(1)
+    Problem::from(STORAGE_UNAVAILABLE).retry_after(1)
 }
 
 /// Said without the parser's message, which quotes what was sent.
 fn wrong_query() -> actix_web::Error {
-    let detail = "a query parameter is not of the right form";
-    let problem = Problem::new(StatusCode::BAD_REQUEST, "wrong-query", detail);
+    let problem = Problem::from(WRONG_QUERY);
     InternalError::from_response("wrong query", problem.error_response()).into()
-}
-
-async fn not_allowed() -> HttpResponse {
-    let detail = "the route does not have this method";
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no-such-method", detail).error_response()
-}
-
-async fn not_found() -> HttpResponse {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "no-such-route",
-        "nothing is served here",
-    )
-    .error_response()
 }

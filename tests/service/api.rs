@@ -100,7 +100,7 @@ fn p14_each_role_reaches_exactly_its_routes(
 #[rstest]
 #[case("GET", "/v1/nothing", 404, "no-such-route")]
 #[case("POST", "/notifications/card", 404, "no-such-route")]
-#[case("DELETE", "/v1/cards/x", 405, "no-such-method")]
+#[case("POST", "/v1/cards/x", 405, "no-such-method")]
 #[case("POST", "/v1/notifications", 405, "no-such-method")]
 fn what_is_not_served_is_refused_with_a_problem_document(
     #[case] method: &str,
@@ -131,7 +131,7 @@ fn the_health_checks_need_no_key_and_tell_the_backlog(
     let ready = get(&app, "/readyz", &[]);
     assert_eq!(ready.status, 200);
     allow_duplicates! {
-        assert_snapshot!(ready.body, @r#"{"ready":true,"reasons":[],"backlog":0}"#);
+        assert_snapshot!(ready.body, @r#"{"ready":true,"reasons":[],"backlog":0,"programs":[]}"#);
     }
 }
 

@@ -3,7 +3,6 @@
 use insta::{allow_duplicates, assert_snapshot};
 use rstest::rstest;
 use serde_json::{Value, json};
-use tokenkeep::settings::{ProgramKind, ProgramSettings};
 
 use crate::support::build::{CARD, NUMBER_1, NUMBER_2, plain, refresh, status};
 use crate::support::{App, Backend, START};
@@ -273,11 +272,8 @@ fn once_programs_are_configured_only_they_can_be_registered(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
     let app = App::spawn_with(backend, |settings| {
-        let kind = ProgramKind::MastercardCheckout;
-        let shop = ProgramSettings {
-            kind,
-            service_id: "SERVICE#1".to_owned(),
-        };
+        let shop = json!({ "kind": "mastercard-checkout", "service_id": "SERVICE#1" });
+        let shop = serde_json::from_value(shop).unwrap();
         settings.programs.insert("shop".to_owned(), shop);
     });
     let refused = app.put(&path(CARD), &json!({ "program": "elsewhere" }));

@@ -3,33 +3,39 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
+use super::{BodyFault, is_program, object, only, text};
 use crate::domain::{CardId, PaymentData, Registration, masked_fields};
-use crate::jose::json::{JsonFault, parse};
 use crate::notification::payment_data;
 
-/// What is wrong with a registration. Names fields, quotes no values.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BodyFault {
-    #[error("the body is not accepted: {0}")]
-    NotJson(#[from] JsonFault),
-    #[error("the body must be a JSON object")]
-    NotAnObject,
-    #[error("the body has a field that is none of program, consumerReference, maskedCard, token")]
-    UnknownField,
-    #[error("{0} is missing")]
-    Missing(&'static str),
-    #[error("{0} is not of the right form")]
-    WrongForm(&'static str),
-    #[error("program names none of the configured programs")]
-    UnknownProgram,
-    #[error("maskedCard.srcDigitalCardId names another card")]
-    OtherCard,
+/// What the merchant's app says of a card it has stored.
+#[derive(ToSchema)]
+#[schema(as = Registration, rename_all = "camelCase")]
+#[expect(dead_code, reason = "the shape of the body, for the description")]
+pub(in crate::api) struct RegistrationBody {
+    /// One of the configured programs.
+    program: Option<String>,
+    /// The merchant's own reference of the consumer, 1 to 255 characters.
+    consumer_reference: Option<String>,
+    /// As Mastercard gave it.
+    #[schema(value_type = Option<Object>)]
+    masked_card: Option<Value>,
+    token: Option<TokenBody>,
 }
 
-const FIELDS: [&str; 4] = ["program", "consumerReference", "maskedCard", "token"];
-/// Longer references are refused: they are shown and searched for.
-const MAX_TEXT: usize = 255;
+/// A token as the merchant holds it.
+#[derive(ToSchema)]
+#[schema(as = RegisteredToken, rename_all = "camelCase")]
+#[expect(dead_code, reason = "the shape of the body, for the description")]
+pub(in crate::api) struct TokenBody {
+    /// 12 to 19 digits.
+    payment_token: String,
+    token_expiration_month: Option<String>,
+    token_expiration_year: Option<String>,
+}
+
+const FIELDS: &str = "program, consumerReference, maskedCard, token";
 
 /// Reads a registration of `card_id`. `programs` are the names that may be used, all if empty.
 pub fn registration(
@@ -38,10 +44,7 @@ pub fn registration(
     programs: &BTreeSet<String>,
     received_at: i64,
 ) -> Result<Registration, BodyFault> {
-    let Value::Object(fields) = parse(body)? else {
-        return Err(BodyFault::NotAnObject);
-    };
-    from_fields(card_id, &fields, programs, received_at)
+    from_fields(card_id, &object(body)?, programs, received_at)
 }
 
 /// The same from a line of an import, which names its card itself (`cardId`).
@@ -50,9 +53,7 @@ pub fn import_line(
     programs: &BTreeSet<String>,
     received_at: i64,
 ) -> Result<Registration, BodyFault> {
-    let Value::Object(mut fields) = parse(line)? else {
-        return Err(BodyFault::NotAnObject);
-    };
+    let mut fields = object(line)?;
     let id = fields
         .remove("cardId")
         .ok_or(BodyFault::Missing("cardId"))?;
@@ -71,12 +72,9 @@ fn from_fields(
     programs: &BTreeSet<String>,
     received_at: i64,
 ) -> Result<Registration, BodyFault> {
-    if fields.keys().any(|name| !FIELDS.contains(&name.as_str())) {
-        return Err(BodyFault::UnknownField);
-    }
+    only(fields, FIELDS)?;
     let program = text(fields, "program")?;
-    let is_unknown = |name: &String| !programs.is_empty() && !programs.contains(name);
-    if program.as_ref().is_some_and(is_unknown) {
+    if !is_program(programs, program.as_deref()) {
         return Err(BodyFault::UnknownProgram);
     }
     let masked_card = match fields.get("maskedCard") {
@@ -104,15 +102,5 @@ fn token(fields: &Map<String, Value>) -> Result<Option<PaymentData>, BodyFault> 
         Some(token) => payment_data(token)
             .map(Some)
             .ok_or(BodyFault::WrongForm("token")),
-    }
-}
-
-fn text(fields: &Map<String, Value>, name: &'static str) -> Result<Option<String>, BodyFault> {
-    let fits =
-        |text: &str| (1..=MAX_TEXT).contains(&text.len()) && !text.chars().any(char::is_control);
-    match fields.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if fits(text) => Ok(Some(text.clone())),
-        Some(_) => Err(BodyFault::WrongForm(name)),
     }
 }

@@ -1,0 +1,113 @@
+//! A card as it may be shown: never with a full number.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::next;
+use crate::domain::{display, shown_masked_card};
+use crate::store::CardRow;
+use crate::telemetry::timestamp;
+
+/// A card as it may be shown.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Card {
+    card_id: String,
+    /// Null until known, as is the consumer reference.
+    program: Option<String>,
+    consumer_reference: Option<String>,
+    /// `ACTIVE`, `SUSPENDED`, or null while none is known.
+    status: Option<&'static str>,
+    display: Display,
+    token: Option<Token>,
+    /// Masked data as Mastercard sent it.
+    #[schema(value_type = Object)]
+    masked_card: Value,
+    updated_at: String,
+}
+
+/// What the consumer may be shown of a card.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Display {
+    visible: bool,
+    /// Shown, but not to be chosen.
+    greyed: bool,
+    /// Only of an ACTIVE card.
+    pan_last_four: Option<String>,
+    art_uri: Option<String>,
+    descriptor_name: Option<String>,
+    pan_expiration_month: Option<String>,
+    pan_expiration_year: Option<String>,
+}
+
+/// A card's token, by its last four digits.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Token {
+    last_four: String,
+    expiration_month: Option<String>,
+    expiration_year: Option<String>,
+    /// Rises with any change of the token.
+    version: u32,
+    /// Rises when the token number changes.
+    number_version: u32,
+    refreshed_at: String,
+}
+
+impl From<&CardRow> for Card {
+    fn from(row: &CardRow) -> Self {
+        let card = &row.card;
+        let display = display(card);
+        let token = card.token.as_ref().map(|token| Token {
+            last_four: token.number.last_four(),
+            expiration_month: token.expiry.map(|expiry| expiry.month()),
+            expiration_year: token.expiry.map(|expiry| expiry.year()),
+            version: card.version,
+            number_version: card.number_version,
+            refreshed_at: timestamp(token.refreshed_at),
+        });
+        Self {
+            card_id: card.id.to_string(),
+            program: row.program.clone(),
+            consumer_reference: card.consumer_reference.clone(),
+            status: card.status_word(),
+            display: Display {
+                visible: display.visible,
+                greyed: display.greyed,
+                pan_last_four: display.pan_last_four,
+                art_uri: display.art_uri,
+                descriptor_name: display.descriptor_name,
+                pan_expiration_month: display.pan_expiration_month,
+                pan_expiration_year: display.pan_expiration_year,
+            },
+            token,
+            masked_card: shown_masked_card(card),
+            updated_at: timestamp(card.updated_at),
+        }
+    }
+}
+
+/// A card as it may be shown.
+pub fn card(row: &CardRow) -> Value {
+    json!(Card::from(row))
+}
+
+/// Cards by ascending id.
+#[derive(Serialize, ToSchema)]
+pub struct CardPage {
+    cards: Vec<Card>,
+    /// The cursor of the next page; null on the last one.
+    next: Option<String>,
+}
+
+impl CardPage {
+    /// The page that these rows are, of at most `limit`.
+    pub fn new(rows: &[CardRow], limit: i64) -> Self {
+        Self {
+            cards: rows.iter().map(Card::from).collect(),
+            next: next(rows, limit, |row| row.card.id.to_string()),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The JSON of cards, events, notifications and calls, for the API and for commands with `--json`.
+//!
+//! Each view is a type, from which the description of the API takes its schema.
+
+mod cards;
+mod events;
+mod notifications;
+mod outbox;
+
+pub use cards::{Card, CardPage, card};
+pub use events::{Event, EventPage};
+pub use notifications::{Notification, NotificationPage, Replayed, notification, replay};
+pub use outbox::{Job, JobPage, job};
+
+use serde_json::Value;
+
+/// The cursor of the next page, if this one is full.
+pub fn next<T>(rows: &[T], limit: i64, id: impl Fn(&T) -> String) -> Option<String> {
+    let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= limit);
+    rows.last().filter(|_| is_full).map(id)
+}
+
+/// The same object with more fields, for a view that says more than another.
+pub fn with<const N: usize>(mut view: Value, more: [(&str, Value); N]) -> Value {
+    if let Value::Object(fields) = &mut view {
+        fields.extend(more.map(|(name, value)| (name.to_owned(), value)));
+    }
+    view
+}
