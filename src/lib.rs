@@ -7,6 +7,10 @@
 //! * [`receiver`]: `POST /notifications/card`. Keeps what comes durably, then answers. Never decrypts.
 //! * [`processor`]: deliveries become verdicts: opens on all cores, decides in the order of arrival,
 //!   one transaction a batch. Registrations go through the same decision.
+//! * [`dispatcher`]: the outbox worker. Claims calls with lease and fence, makes them, applies what
+//!   they answer; deletions, and credentials for a caller who waits.
+//! * [`mastercard`]: the clients: OAuth 1.0a, Checkout and Card API, what their failures mean.
+//! * [`sandbox`]: the other side, to try and to test against.
 //! * [`store`]: the only room that touches diesel. SQLite and PostgreSQL behind one set of functions;
 //!   seals and opens what must not be readable in the database.
 //! * [`notification`]: the wire form of a Card Notification, lenient on description, strict on
@@ -14,12 +18,12 @@
 //! * [`domain`]: the rules, pure. [`domain::decide()`] takes a card and an input and returns the card
 //!   afterwards, a verdict with its rule, and the calls that have become necessary.
 //! * [`jose`]: the only room that touches josekit: the guard in front of every key, the keyring, the
-//!   opening of JWEs, the sealing of rows.
+//!   opening of JWEs, the verifying of JWSs, the sealing of rows.
 //! * [`settings`]: every setting with its default, its meaning, its check.
 //! * [`telemetry`]: logs, metrics and the clock.
 //!
-//! Arrows go down only: `commands → api → {receiver, processor} → {store, notification} → {domain,
-//! jose, settings, telemetry}`; [`domain`] imports nothing of ours.
+//! Arrows go down only: `commands → api → {receiver, processor, dispatcher, sandbox} → {mastercard,
+//! store, notification} → {domain, jose, settings, telemetry}`; [`domain`] imports nothing of ours.
 //!
 //! # A TOKEN_REFRESH on its way through the house
 //!
@@ -32,16 +36,22 @@
 //! 3. In one transaction: the cards are locked and read, [`domain::decide()`] judges item by item,
 //!    and cards, tokens, verdicts and calls are written ([`store::Tx`]). A changed number destroys
 //!    the old cryptogram and makes a fresh one due.
-//! 4. `GET /v1/cards/{id}` shows the card, `GET /v1/notifications` the verdict, `tokenkeep
+//! 4. The [`dispatcher::Dispatcher`], hinted or at its next look, claims the call that is due and makes it
+//!    ([`mastercard::Client::checkout`]). The answer is verified, bound to the card, and decided upon by the
+//!    same function; its cryptogram is stored only if the number is still the one it was made for.
+//! 5. `GET /v1/cards/{id}` shows the card, `GET /v1/notifications` the verdict, `tokenkeep
 //!    notifications explain` how it came about.
 
 pub mod api;
 pub mod commands;
+pub mod dispatcher;
 pub mod domain;
 pub mod jose;
+pub mod mastercard;
 pub mod notification;
 pub mod processor;
 pub mod receiver;
+pub mod sandbox;
 pub mod settings;
 pub mod store;
 pub mod telemetry;

@@ -1,8 +1,11 @@
-//! `check`: loads settings, keys and database, and says what is wrong and where.
+//! `check`: loads settings, keys, programs and database, and says what is wrong and where.
 
 use super::failure::Failure;
+use super::programs::{Callable, callable};
 use super::{Common, keys, open_store};
 use crate::jose::StorageKeys;
+use crate::settings::Settings;
+use crate::telemetry::Clock;
 
 pub fn run(common: &Common) -> Result<(), Failure> {
     // Wrong settings end here, with their place: nothing else can be looked at without them.
@@ -17,6 +20,7 @@ pub fn run(common: &Common) -> Result<(), Failure> {
     for remark in &found.remarks {
         println!("keys: not for production: {remark}");
     }
+    wrong.extend(programs(&settings));
     // Told already among the keys, and nothing opens the database without it.
     if StorageKeys::load(&settings.keys).is_err() {
         wrong.push("database: not looked at, for want of a storage key".to_owned());
@@ -36,4 +40,26 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(Failure::unwell(wrong.join("\ntokenkeep: "))),
     }
+}
+
+/// Tells of each program whether it can be called; returns what is wrong.
+fn programs(settings: &Settings) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (name, program) in &settings.programs {
+        match callable(settings, name, program, &Clock::system()) {
+            Callable::Yes(client) => {
+                println!("program {name}: can be called at {}", program.base_url);
+                client
+                    .remarks()
+                    .iter()
+                    .for_each(|remark| println!("{remark}"));
+                if client.holds_demonstration_key() {
+                    println!("program {name}: not for production: it uses a demonstration key");
+                }
+            }
+            Callable::NotYet(why) => println!("program {name}: its calls wait: {why}"),
+            Callable::Wrong(error) => wrong.push(error.to_string()),
+        }
+    }
+    wrong
 }

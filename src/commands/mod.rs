@@ -10,7 +10,12 @@ mod encrypt;
 mod failure;
 mod keys;
 mod notifications;
+mod outbox;
+mod programs;
+mod reconcile;
+mod refusals;
 mod replay;
+mod sandbox;
 mod serve;
 mod servers;
 mod service;
@@ -63,12 +68,20 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Sends fixture files, to a receiver or into the store; or shows what they would change
     Replay(replay::ReplayArgs),
-    /// Cards: what is known of them
+    /// Cards: what is known of them, and their deletion
     #[command(subcommand)]
     Cards(cards::CardsCommand),
     /// Notifications: what came, its verdict, and why
     #[command(subcommand)]
     Notifications(notifications::NotificationsCommand),
+    /// Calls to Mastercard: those that wait, those that were made, those that were refused
+    #[command(subcommand)]
+    Outbox(outbox::OutboxCommand),
+    /// Asks Mastercard for cards that it has not told of for long
+    ///
+    /// Queues a Get Card for each; a running serve makes them. What is answered is judged like a
+    /// notification.
+    Reconcile(reconcile::ReconcileArgs),
     /// The keys that open what Mastercard encrypts, and those that seal what is stored
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -77,6 +90,8 @@ enum Command {
     ApiKeys(api_keys::ApiKeysCommand),
     /// Loads settings, keys and database, and says what is wrong and where
     Check,
+    /// Runs the other side on this machine: Mastercard's APIs and a sender, to try and to test against
+    Sandbox(sandbox::SandboxArgs),
     /// Makes a paymentData JWE (or a fully encrypted body) from plain JSON
     Encrypt(encrypt::EncryptArgs),
 }
@@ -93,9 +108,12 @@ pub fn run(cli: Cli) -> u8 {
         Command::Replay(args) => replay::run(&common, args),
         Command::Cards(command) => cards::run(&common, command),
         Command::Notifications(command) => notifications::run(&common, command),
+        Command::Outbox(command) => outbox::run(&common, command),
+        Command::Reconcile(args) => reconcile::run(&common, &args),
         Command::Keys(command) => keys::run(&common, command),
         Command::ApiKeys(command) => api_keys::run(&common, command),
         Command::Check => check::run(&common),
+        Command::Sandbox(args) => sandbox::run(&common, args),
         Command::Encrypt(args) => encrypt::run(args),
     };
     match result {

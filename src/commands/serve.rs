@@ -49,6 +49,7 @@ fn role_names(roles: &[Role]) -> Value {
     let name = |role: &Role| match role {
         Role::Receive => "receive",
         Role::Process => "process",
+        Role::Dispatch => "dispatch",
     };
     Value::Array(roles.iter().map(|role| name(role).into()).collect())
 }

@@ -32,6 +32,7 @@ pub fn start(
 ) -> io::Result<(oneshot::Sender<()>, JoinHandle<io::Result<()>>)> {
     let (stop, stopped) = oneshot::channel::<()>();
     let (report, started) = sync_channel(1);
+    let streams = api.streams.clone();
     let run = move || {
         System::new().block_on(async move {
             let servers = (|| {
@@ -55,6 +56,7 @@ pub fn start(
             let _ = report.send(Ok(()));
             // Dropped without a word, the stopper means stop too.
             let _ = stopped.await;
+            streams.end();
             let stopping = handles.iter().map(|handle| rt::spawn(handle.stop(true)));
             for stopping in Vec::from_iter(stopping) {
                 let _ = stopping.await;

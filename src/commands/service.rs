@@ -1,4 +1,4 @@
-//! The service: receiver, processor and API of one process, started and stopped as one.
+//! The service: receiver, processor, dispatcher and API of one process, started and stopped as one.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -8,14 +8,15 @@ use std::thread::JoinHandle;
 use actix_web::rt::System;
 use tokio::sync::oneshot;
 
-use super::servers;
-use crate::api::Api;
-use crate::jose::{KeyError, StorageKeys, exposed_files};
-use crate::processor::{KeyFolder, Processor, Running, Trouble};
+use super::{programs, servers};
+use crate::api::{Api, Streams};
+use crate::dispatcher::{Calls, CallsSettings, Dispatcher};
+use crate::jose::{KeyError, KeyFolder, StorageKeys, exposed_files};
+use crate::processor::{Processor, Running, Trouble};
 use crate::receiver::{Intake, Receiver};
 use crate::settings::{Environment, Role, Settings};
 use crate::store::{DatabaseUrl, Store, StoreError};
-use crate::telemetry::{Clock, Metrics};
+use crate::telemetry::{Clock, Hint, Metrics};
 
 /// A running service.
 pub struct Service {
@@ -27,6 +28,7 @@ pub struct Service {
     servers: JoinHandle<io::Result<()>>,
     intake: Option<Intake>,
     processor: Option<Running>,
+    dispatcher: Option<Dispatcher>,
 }
 
 /// Why the service does not start.
@@ -38,6 +40,8 @@ pub enum StartError {
     DemonstrationKeys,
     #[error("{0} may be read or written by others: not in production (chmod 0600)")]
     ExposedKeys(String),
+    #[error("{0}")]
+    Program(String),
     #[error("{0}")]
     Database(String),
     #[error("cannot listen on {0}: {1}")]
@@ -56,6 +60,7 @@ impl Service {
     /// Starts everything the settings ask for and returns once it listens.
     pub fn start(settings: &Settings, clock: Clock) -> Result<Self, StartError> {
         let keys = load_keys(settings)?;
+        let callable = programs::all_callable(settings, &clock)?;
         let url = DatabaseUrl::parse(&settings.database_url)
             .map_err(|error| StartError::Database(error.to_string()))?;
         let store = Store::open(&url, Arc::new(keys.storage))?;
@@ -65,17 +70,32 @@ impl Service {
         let api = listen(&settings.api_listen)?;
 
         let metrics = Metrics::new();
+        let (hint, hints) = Hint::channel();
+        let processor = Processor {
+            store: store.clone(),
+            keys: keys.payload,
+            policy: settings.policy(),
+            settings: settings.processor.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            calls: Some(hint.clone()),
+        };
         let processor = match settings.has_role(Role::Process) {
-            true => {
-                let metrics = metrics.clone();
-                Some(start_processor(
-                    settings,
-                    &store,
-                    keys.payload,
-                    &clock,
-                    metrics,
-                )?)
-            }
+            true => Some(processor.start()?),
+            false => None,
+        };
+        let calls = Calls::new(CallsSettings {
+            store: store.clone(),
+            policy: settings.policy(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            keys: keys.answers,
+            dispatcher: settings.dispatcher.clone(),
+            programs: callable,
+            hint,
+        });
+        let dispatcher = match settings.has_role(Role::Dispatch) {
+            true => Some(Dispatcher::start(calls.clone(), hints)?),
             false => None,
         };
         let wake = processor.as_ref().map(Running::wake);
@@ -97,9 +117,12 @@ impl Service {
                 .as_ref()
                 .map_or_else(Trouble::default, Running::trouble),
             metrics: metrics.clone(),
+            calls,
+            streams: Streams::default(),
         };
         let receiver_state = intake.as_ref().map(|intake| Receiver {
             settings: receiver.clone(),
+            wire: settings.notification.clone(),
             intake: intake.handle(),
             clock,
             metrics,
@@ -116,14 +139,16 @@ impl Service {
             servers,
             intake,
             processor,
+            dispatcher,
         })
     }
 
-    /// Stops: answers what was accepted, stores what waits, finishes the batch at hand.
+    /// Stops: answers what was accepted, stores what waits, finishes the batch at hand and the
+    /// calls under way.
     pub fn stop(self) -> io::Result<()> {
         // An error means that the servers have stopped by themselves.
         let _ = self.stop.send(());
-        finish(self.servers, self.intake, self.processor)
+        finish(self.servers, self.intake, self.processor, self.dispatcher)
     }
 
     /// Waits until the process is asked to stop (SIGTERM, SIGINT), then stops as [`Self::stop`].
@@ -137,20 +162,23 @@ impl Service {
             log::info!("stopping");
             let _ = stop.send(());
         })?;
-        finish(self.servers, self.intake, self.processor)
+        finish(self.servers, self.intake, self.processor, self.dispatcher)
     }
 }
 
 struct Keys {
     storage: StorageKeys,
+    /// For what notifications bring, and for what answers bring.
     payload: KeyFolder,
+    answers: KeyFolder,
 }
 
 fn load_keys(settings: &Settings) -> Result<Keys, StartError> {
     let storage = StorageKeys::load(&settings.keys)?;
     let processor = &settings.processor;
     let folder = settings.keys.clone();
-    let payload = KeyFolder::load(folder, processor.opening(), processor.key_reload())?;
+    let load = || KeyFolder::load(folder.clone(), processor.opening(), processor.key_reload());
+    let (payload, answers) = (load()?, load()?);
     let keyring = payload.keyring();
     if storage.is_demonstration() || keyring.keys().any(|key| key.is_demonstration()) {
         if settings.environment == Environment::Production {
@@ -168,37 +196,24 @@ fn load_keys(settings: &Settings) -> Result<Keys, StartError> {
     if keyring.is_empty() {
         log::warn!("no payload key is loaded: encrypted notifications are kept but not opened");
     }
-    Ok(Keys { storage, payload })
-}
-
-fn start_processor(
-    settings: &Settings,
-    store: &Store,
-    keys: KeyFolder,
-    clock: &Clock,
-    metrics: Metrics,
-) -> io::Result<Running> {
-    let processor = Processor {
-        store: store.clone(),
-        keys,
-        policy: settings.policy(),
-        settings: settings.processor.clone(),
-        clock: clock.clone(),
-        metrics,
-    };
-    processor.start()
+    Ok(Keys {
+        storage,
+        payload,
+        answers,
+    })
 }
 
 fn listen(address: &str) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).map_err(|e| StartError::Listen(address.to_owned(), e.kind()))
 }
 
-/// Waits for the servers, then lets the intake and the processor finish, in this order: nothing is
-/// accepted that the next one does not see.
+/// Waits for the servers, then lets the intake, the processor and the dispatcher finish, in this order:
+/// nothing is accepted that the next one does not see.
 fn finish(
     servers: JoinHandle<io::Result<()>>,
     intake: Option<Intake>,
     processor: Option<Running>,
+    dispatcher: Option<Dispatcher>,
 ) -> io::Result<()> {
     let served = servers
         .join()
@@ -208,6 +223,9 @@ fn finish(
     }
     if let Some(processor) = processor {
         processor.stop();
+    }
+    if let Some(dispatcher) = dispatcher {
+        dispatcher.stop();
     }
     served
 }

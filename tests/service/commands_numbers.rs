@@ -132,6 +132,20 @@ fn w29_no_command_prints_or_logs_a_full_number(
         ],
         vec!["check"],
         vec!["keys", "list"],
+        vec!["outbox", "list"],
+        vec!["outbox", "retry", "--all", "--state", "waiting"],
+        vec!["cards", "list", "--not-there"],
+        vec!["reconcile", "--since", "0m"],
+        vec![
+            "cards",
+            "delete",
+            CARD,
+            "held",
+            "--yes",
+            "--program",
+            "shop",
+        ],
+        vec!["cards", "list", "--not-confirmed", "--json"],
     ] {
         assert_eq!(ran(&app, &arguments).code, 0, "{arguments:?}");
     }

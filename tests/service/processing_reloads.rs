@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tokenkeep::jose::OpenPolicy;
-use tokenkeep::processor::KeyFolder as Watched;
+use tokenkeep::jose::KeyFolder as Watched;
 
 use crate::support::build::{CARD, KID, NUMBER_1, NUMBER_2, plain, refresh, refresh_with};
 use crate::support::key_folder::{KeyFolder, LateKey};

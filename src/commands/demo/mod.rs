@@ -1,7 +1,9 @@
-//! `demo`: a service on this machine, the fixtures played into it, and the story told.
+//! `demo`: a service and the other side on this machine, the story of one card, and the fixtures
+//! played into it.
 
 mod fixtures;
 mod story;
+mod tale;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -13,7 +15,8 @@ use super::failure::Failure;
 use super::{Common, Service};
 use crate::api::access::{AccessRole, digest, new_key};
 use crate::jose::{Keyring, OpenPolicy};
-use crate::settings::Settings;
+use crate::sandbox::{Sandbox, SandboxError, SandboxSettings};
+use crate::settings::{ProgramSettings, Settings};
 use crate::store::{ApiKey, Store};
 use crate::telemetry::Clock;
 
@@ -29,13 +32,20 @@ pub struct DemoArgs {
 
 /// The card the merchant's app registers before the story begins, with a token it holds.
 const CARD: &str = "9ajNArkAR66zqYyHCn0rCA000000000000US";
+/// That of the card of the story. The fixtures' program cannot be called: what they make due is shown
+/// as due.
+const STORY_SERVICE_ID: &str = "SECURE_COF_MERCHANT#START_COF-STORY#01";
 const SERVICE_ID: &str = "SECURE_COF_MERCHANT#START_COF-UPN2#01";
 /// A delivery that is not decided in this time ends the demo.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub fn run(common: &Common, args: DemoArgs) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
-    let settings = settings(common, folder.path())?;
+    let mut settings = settings(common, folder.path())?;
+    let sandbox = sandbox(&settings)?;
+    settings
+        .programs
+        .insert(tale::PROGRAM.to_owned(), program(&sandbox)?);
     let keyring = Keyring::load(&settings.keys, OpenPolicy::default()).map_err(Failure::wrong)?;
     let clock = Clock::system();
     let fixtures = fixtures::load(&args.fixtures, &settings.keys, &keyring, clock.now())?;
@@ -44,12 +54,24 @@ pub fn run(common: &Common, args: DemoArgs) -> Result<(), Failure> {
     let store = service.store.clone();
     let ops = api_key(&store, AccessRole::Ops)?;
     let app = api_key(&store, AccessRole::App)?;
+    let payments = api_key(&store, AccessRole::Payments)?;
     let public = service.public.map(|a| a.to_string()).unwrap_or_default();
     let receiver = format!("http://{public}{}", settings.receiver.path);
     let api = format!("http://{}", service.api);
     let agent = agent();
 
-    story::begin(&receiver, &api)?;
+    story::begin(&receiver, &api, &sandbox.base_url())?;
+    sandbox.send_to(Some(receiver.clone()));
+    let tale = tale::Tale {
+        sandbox: &sandbox,
+        store: &store,
+        agent: &agent,
+        api: &api,
+        app: &app,
+        payments: &payments,
+    };
+    tale.tell()?;
+    story::begin_fixtures()?;
     register_card(&agent, &api, &app)?;
     for (number, fixture) in (1..).zip(&fixtures) {
         let status = post(&agent, &receiver, &fixture.body)?;
@@ -79,6 +101,33 @@ fn settings(common: &Common, folder: &std::path::Path) -> Result<Settings, Failu
     let shop = serde_json::from_value(shop).map_err(Failure::wrong)?;
     settings.programs.insert("shop".to_owned(), shop);
     Ok(settings)
+}
+
+/// The other side, for the card of the story.
+fn sandbox(settings: &Settings) -> Result<Sandbox, Failure> {
+    let wanted = SandboxSettings {
+        service_id: STORY_SERVICE_ID.to_owned(),
+        ..SandboxSettings::new(settings.keys.clone())
+    };
+    Sandbox::start(wanted).map_err(|error| match error {
+        SandboxError::Io(_) => Failure::unwell(error),
+        _ => Failure::wrong(error),
+    })
+}
+
+/// The program under which the sandbox is called.
+fn program(sandbox: &Sandbox) -> Result<ProgramSettings, Failure> {
+    let program = json!({
+        "kind": "mastercard-checkout",
+        "base_url": sandbox.base_url(),
+        "verification_url": sandbox.verification_url(),
+        "src_client_id": "6aff5cba-3aac-4fe0-b0cd-a52fc948d0c6",
+        "src_dpa_id": "demo-dpa",
+        "service_id": STORY_SERVICE_ID,
+        "consumer_key": "demo-client!demo-key",
+        "signing_key": "signing/demo-signing.pem",
+    });
+    serde_json::from_value(program).map_err(Failure::wrong)
 }
 
 fn api_key(store: &Store, role: AccessRole) -> Result<String, Failure> {

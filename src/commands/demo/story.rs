@@ -11,16 +11,25 @@ use crate::store::{CardFilter, CardRow, NotificationFilter, NotificationView, St
 
 type Told = Result<(), Failure>;
 
-fn say(line: &str) -> Told {
+/// Prints a line.
+pub fn say(line: &str) -> Told {
     Ok(writeln!(io::stdout().lock(), "{line}")?)
 }
 
 /// Where everything is.
-pub fn begin(receiver: &str, api: &str) -> Told {
+pub fn begin(receiver: &str, api: &str, sandbox: &str) -> Told {
     say("A tokenkeep on this machine, with the repository's demonstration keys.")?;
     say(&format!("  Mastercard would post to  {receiver}"))?;
     say(&format!("  the merchant's API is at  {api}"))?;
+    say(&format!(
+        "  in Mastercard's place is  {sandbox} (a sandbox)"
+    ))?;
     say("")
+}
+
+/// What comes after the story of one card.
+pub fn begin_fixtures() -> Told {
+    say("The fixtures, one by one. Their program has no credentials, so their calls only wait.")
 }
 
 /// The card the merchant's app registered.

@@ -12,6 +12,8 @@ use crate::api::views;
 use crate::store::{JobView, NotificationFilter, NotificationView, Replay};
 use crate::telemetry::timestamp;
 
+pub(super) use replay::since;
+
 #[derive(Subcommand)]
 pub enum NotificationsCommand {
     /// Lists notifications, the latest first

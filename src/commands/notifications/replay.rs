@@ -105,8 +105,8 @@ fn chosen(store: &Store, args: &ReplayStored) -> Result<Vec<String>, Failure> {
     }
 }
 
-/// A time, or how long ago.
-fn since(text: &str) -> Result<i64, String> {
+/// A time, or how long ago, as milliseconds since 1970, UTC.
+pub fn since(text: &str) -> Result<i64, String> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.timestamp_millis());
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::outcome::Summary;
 use crate::commands::failure::Failure;
+use crate::domain::WireForm;
 use crate::notification::Envelope;
 
 /// A request body with the place it was read from.
@@ -19,6 +20,7 @@ pub fn load(
     paths: &[PathBuf],
     repeat: usize,
     shuffle: bool,
+    wire: &WireForm,
     summary: &mut Summary,
 ) -> Result<Vec<Body>, Failure> {
     let mut files = Vec::new();
@@ -34,7 +36,7 @@ pub fn load(
     for file in &files {
         read(file, &mut bodies)?;
     }
-    bodies.retain(|body: &Body| match Envelope::parse(&body.bytes) {
+    bodies.retain(|body: &Body| match Envelope::parse(&body.bytes, wire) {
         Ok(_) => true,
         Err(fault) => {
             summary.refused(&body.place, &fault.to_string());

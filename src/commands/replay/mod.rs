@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::failure::Failure;
 use super::tables::progress_style;
 use super::{Common, open_store};
-use crate::jose::Keyring;
-use crate::processor::{KeyFolder, Processor, Replayed, rehearse_deliveries};
+use crate::jose::{KeyFolder, Keyring};
+use crate::processor::{Processor, Replayed, rehearse_deliveries};
 use crate::settings::Settings;
 use crate::store::{NewDelivery, Store};
 use crate::telemetry::{Clock, Metrics};
@@ -52,11 +52,12 @@ const CHUNK: usize = 100;
 
 pub fn run(common: &Common, args: ReplayArgs) -> Result<(), Failure> {
     let mut summary = Summary::default();
-    let bodies = bodies::load(&args.paths, args.repeat, args.shuffle, &mut summary)?;
+    let settings = common.settings(Vec::new())?;
+    let wire = &settings.notification;
+    let bodies = bodies::load(&args.paths, args.repeat, args.shuffle, wire, &mut summary)?;
     match &args.to {
         Some(url) => send(&bodies, url, args.rate, &mut summary)?,
         None => {
-            let settings = common.settings(Vec::new())?;
             let store = open_store(&settings)?;
             let items = match args.dry_run {
                 true => rehearse(&settings, &store, &bodies)?,
@@ -116,6 +117,7 @@ fn decide(
         settings: settings.processor.clone(),
         clock: clock.clone(),
         metrics: Metrics::new(),
+        calls: None,
     };
     let bar = progress(bodies.len());
     let mut pace = Pace::new(rate);

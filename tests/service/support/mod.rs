@@ -1,5 +1,6 @@
 //! One spawn helper: a real service on free ports with a database of its own.
 
+pub mod api;
 pub mod build;
 pub mod commands;
 pub mod database;
@@ -7,6 +8,7 @@ pub mod http;
 pub mod key_folder;
 pub mod raw;
 pub mod serve;
+pub mod slow_storage;
 pub mod sql;
 
 use std::sync::Arc;
@@ -16,9 +18,11 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokenkeep::api::access::{AccessRole, digest, new_key};
 use tokenkeep::commands::Service;
-use tokenkeep::domain::CardId;
+use tokenkeep::domain::{CardId, Cryptogram, CryptogramState};
 use tokenkeep::settings::Settings;
-use tokenkeep::store::{ApiKey, CardRow, JobView, NotificationFilter, NotificationView, Store};
+use tokenkeep::store::{
+    ApiKey, CardRow, JobView, NotificationFilter, NotificationView, Store, StoredCryptogram,
+};
 use tokenkeep::telemetry::Clock;
 
 pub use database::{Backend, TestDatabase};
@@ -167,6 +171,26 @@ impl App {
     pub fn card(&self, id: &str) -> Option<CardRow> {
         let id = CardId::parse(id).unwrap();
         self.store().read(|tx| tx.card(&id)).unwrap()
+    }
+
+    /// Stores a cryptogram for the number a card has, as if Checkout had just given it.
+    pub fn store_cryptogram(&self, card: &str) {
+        let id = CardId::parse(card).unwrap();
+        let value = Cryptogram::new("a demonstration cryptogram".to_owned());
+        let stored = self.store().write(|tx| {
+            tx.lock_cards(&[id.clone()].into())?;
+            let mut row = tx.card(&id)?.unwrap();
+            row.card.cryptogram = Some(CryptogramState::Stored);
+            tx.save_card(&row.card, row.program, START)?;
+            let new = StoredCryptogram {
+                number_version: row.card.number_version,
+                value: &value,
+                data_type: "CARD_APPLICATION_CRYPTOGRAM_SHORT_FORM",
+                expires_at: START + 3_600_000,
+            };
+            tx.put_cryptogram(&id, &new, START)
+        });
+        stored.unwrap();
     }
 
     pub fn jobs(&self, id: &str) -> Vec<JobView> {

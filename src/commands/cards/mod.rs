@@ -1,0 +1,51 @@
+//! `cards`: list, show, import, delete.
+
+mod delete;
+mod import;
+mod list;
+mod pages;
+mod show;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::Common;
+use super::failure::Failure;
+
+pub(super) use show::{charge_sentence, cryptogram_word, token_sentence};
+
+#[derive(Subcommand)]
+pub enum CardsCommand {
+    /// Lists cards by ascending id
+    List(list::ListArgs),
+    /// Shows one card: what the consumer sees, whether it may be charged and why not, its calls
+    Show {
+        #[arg(allow_hyphen_values = true)]
+        id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Registers cards from a file: one JSON object a line, as for PUT /v1/cards/{id}, with cardId
+    Import {
+        /// NDJSON; - reads standard input
+        file: PathBuf,
+    },
+    /// Deletes cards: here at once and for good, at Mastercard through a running serve
+    ///
+    /// Number and cryptogram are destroyed, and the call to Mastercard is queued. A running serve makes
+    /// it, again and again until it is confirmed: `cards list --not-confirmed` shows what is not. Run
+    /// again after it was interrupted, the command goes on where it stopped.
+    #[command(override_usage = delete::USAGE)]
+    Delete(delete::DeleteArgs),
+}
+
+pub fn run(common: &Common, command: CardsCommand) -> Result<(), Failure> {
+    match command {
+        CardsCommand::List(args) => list::run(common, args),
+        CardsCommand::Show { id, json } => show::run(common, &id, json),
+        CardsCommand::Import { file } => import::run(common, &file),
+        CardsCommand::Delete(args) => delete::run(common, &args),
+    }
+}
