@@ -6,7 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::refusals::{TERMINAL, UNKNOWN_CARD};
 use super::{Api, query};
-use crate::domain::{Card, Reason, may_charge, reasons};
+use crate::domain::{Card, Reason, Warning, may_charge, reasons, warnings};
 use crate::receiver::problem::Problem;
 
 #[derive(Deserialize, IntoParams)]
@@ -95,7 +95,7 @@ pub(super) async fn show(
         cryptogram,
         series_restart: series.map(|version| version != card.number_version),
         checkout_recommended: card.checkout_recommended,
-        warnings: warnings(&card),
+        warnings: warnings(&card).into_iter().map(Warning::name).collect(),
     }))
 }
 
@@ -108,10 +108,4 @@ fn token(card: &Card) -> Option<ReadyToken> {
         expiration_month: token.expiry.map(|expiry| expiry.month()),
         expiration_year: token.expiry.map(|expiry| expiry.year()),
     })
-}
-
-fn warnings(card: &Card) -> Vec<&'static str> {
-    let suspected = card.refresh_is_suspected().then_some("refresh-suspected");
-    let not_there = card.not_there_since.map(|_| "not-found-there");
-    suspected.into_iter().chain(not_there).collect()
 }

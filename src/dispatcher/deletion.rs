@@ -58,9 +58,12 @@ fn delete_in(
             job: tx.open_deletion(id)?,
         });
     }
-    if request.program.is_none() && policy.program_of(&row.card).is_none() {
-        return Ok(Deletion::ProgramUnknown);
-    }
+    // The caller's word counts only where nobody knows better.
+    let program = match policy.program_of(&row.card) {
+        Some(_) => None,
+        None if request.program.is_none() => return Ok(Deletion::ProgramUnknown),
+        None => request.program.as_deref(),
+    };
     let input = Input::Delete(Delete {
         card_id: id.clone(),
         received_at: now,
@@ -69,7 +72,7 @@ fn delete_in(
     tx.write_decision(id, &decision, policy, None, now)?;
     let word = request.reason.map(DeleteReason::word);
     let requestor = request.requestor.map(Requestor::word);
-    tx.describe_deletion(id, request.program.as_deref(), word, requestor)?;
+    tx.describe_deletion(id, program, word, requestor)?;
     let answer = NewAnswer {
         kind: AnswerKind::DeleteAsked,
         job_id: None,

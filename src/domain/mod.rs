@@ -40,6 +40,6 @@ pub use policy::{
     UnknownCardPolicy, WireForm,
 };
 pub use rank::{Precedence, Rank};
-pub use readiness::{Reason, may_charge, reasons};
+pub use readiness::{Reason, Warning, may_charge, reasons, warnings};
 pub use secret::{Cryptogram, NotATokenNumber, TokenNumber};
 pub use status::{CryptogramState, ReportedStatus, Status, Terminal, TerminalState};

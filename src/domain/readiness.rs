@@ -24,6 +24,36 @@ impl Reason {
     }
 }
 
+/// What does not stop a charge and should be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Warning {
+    /// What came later names another token: a refresh seems to have passed us by.
+    RefreshSuspected,
+    /// Mastercard says that it does not know the card.
+    NotFoundThere,
+}
+
+impl Warning {
+    /// The warning's name, as shown.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RefreshSuspected => "refresh-suspected",
+            Self::NotFoundThere => "not-found-there",
+        }
+    }
+}
+
+/// What should be known before the card is charged.
+pub fn warnings(card: &Card) -> Vec<Warning> {
+    let suspected = card.refresh_is_suspected();
+    let not_there = card.not_there_since.is_some();
+    let all = [
+        suspected.then_some(Warning::RefreshSuspected),
+        not_there.then_some(Warning::NotFoundThere),
+    ];
+    all.into_iter().flatten().collect()
+}
+
 /// Everything that stands against charging the card at `now` (milliseconds since 1970, UTC).
 pub fn reasons(card: &Card, now: i64) -> Vec<Reason> {
     let expired = || {

@@ -12,6 +12,7 @@ use crate::domain::{
 };
 use crate::jose::{Keyring, OpenError, json};
 use crate::notification::{Item, PaymentPart, payment_data};
+use crate::settings::InstantForm;
 
 /// A card's removal, as it is told to Mastercard.
 pub struct DeleteRequest {
@@ -169,8 +170,11 @@ impl Client {
             Some(from) => Some(DateTime::parse_from_rfc3339(from).map_err(|_| unusable_time())?),
             None => None,
         };
-        // The documented form: milliseconds, and the offset in digits.
-        let from = from.map(|from| from.format("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string());
+        let from = from.map(|from| match self.0.settings.transactions_from {
+            // Milliseconds, and the offset in digits.
+            InstantForm::Iso8601 => from.format("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string(),
+            InstantForm::EpochMilliseconds => from.timestamp_millis().to_string(),
+        });
         let mut query = Vec::new();
         query.extend(
             from.iter()

@@ -13,6 +13,7 @@ use crate::jose::{Keyring, VerifyFault, json};
 use crate::settings::ProgramSettings;
 
 const PATH: &str = "/transaction/credentials";
+const OPTIONS: &str = "dpaTransactionOptions";
 
 /// What Checkout is asked for.
 pub struct CheckoutRequest {
@@ -118,7 +119,7 @@ fn unverified(mut exploded: Map<String, Value>) -> Result<Signed, &'static str> 
 }
 
 fn body(settings: &ProgramSettings, request: &CheckoutRequest, correlation_id: &str) -> String {
-    let fields: Map<String, Value> = [
+    let own = [
         ("srcClientId", settings.src_client_id.as_str()),
         ("srcDpaId", &settings.src_dpa_id),
         ("serviceId", &settings.service_id),
@@ -128,8 +129,10 @@ fn body(settings: &ProgramSettings, request: &CheckoutRequest, correlation_id: &
     ]
     .into_iter()
     .filter(|(_, value)| !value.is_empty())
-    .map(|(name, value)| (name.to_owned(), value.into()))
-    .collect();
+    .map(|(name, value)| (name.to_owned(), value.into()));
+    let mut fields = settings.checkout_fields.clone();
+    fields.remove(OPTIONS);
+    fields.extend(own);
     let amount = request.amount.as_ref().map(Amount::json);
     let amount = amount.map_or_else(String::new, |json| {
         format!(r#""transactionAmount":{json},"#)
@@ -138,6 +141,6 @@ fn body(settings: &ProgramSettings, request: &CheckoutRequest, correlation_id: &
     let options = format!(r#"{{{amount}"paymentOptions":{wanted}}}"#);
     // Joined as text: as a value of serde_json the amount would pass through a float.
     let fields = Value::Object(fields).to_string();
-    let fields = fields.trim_end_matches('}');
-    format!(r#"{fields},"dpaTransactionOptions":{options}}}"#)
+    let fields = fields.strip_suffix('}').unwrap_or(&fields);
+    format!(r#"{fields},"{OPTIONS}":{options}}}"#)
 }

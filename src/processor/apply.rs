@@ -291,14 +291,14 @@ impl<'a> Batch<'a> {
         tx.set_delivery_state(&self.done, DeliveryState::Done)?;
         tx.set_delivery_state(&self.held, DeliveryState::Held)?;
         for card_id in &self.withdrawn {
-            tx.withdraw_cryptogram_calls(card_id)?;
+            tx.withdraw_cryptogram_calls(card_id, self.now)?;
         }
         for (card_id, job, notification_id) in &self.jobs {
             tx.queue_job(card_id, job, Some(notification_id), self.now)?;
         }
         for card in cards().filter(|card| card.terminal.is_some()) {
             tx.wipe_numbers(&card.id)?;
-            tx.settle_jobs_of_ended(card)?;
+            tx.settle_jobs_of_ended(card, self.now)?;
         }
         let told: Vec<(&CardId, &Event)> =
             self.events.iter().map(|(id, event)| (id, event)).collect();

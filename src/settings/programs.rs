@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use crate::jose::json;
 
 const PLAIN_HTTP: &str = "http://";
 const MOST_CALLS_A_SECOND: u32 = 1000;
@@ -37,10 +40,15 @@ pub struct ProgramSettings {
     pub key_fingerprint_id: String,
     #[serde(default)]
     pub dynamic_data_type: DynamicDataType,
+    /// Further fields of every Checkout request.
+    #[serde(default, deserialize_with = "json_object")]
+    pub checkout_fields: Map<String, Value>,
     #[serde(default, deserialize_with = "address_or_none")]
     pub verification_url: String,
     #[serde(default)]
     pub get_card_token: bool,
+    #[serde(default)]
+    pub transactions_from: InstantForm,
     #[serde(default)]
     pub accept_unverified_checkout: bool,
     #[serde(default)]
@@ -81,6 +89,15 @@ impl DynamicDataType {
             Self::DynamicCardSecurityCode => "DYNAMIC_CARD_SECURITY_CODE",
         }
     }
+}
+
+/// How an instant is written in a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InstantForm {
+    #[default]
+    Iso8601,
+    EpochMilliseconds,
 }
 
 /// How the text that OAuth 1.0a signs is written.
@@ -193,6 +210,18 @@ fn address_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String,
     match url.as_str() {
         "" => Ok(url),
         _ => address(serde::de::value::StringDeserializer::new(url)),
+    }
+}
+
+/// A JSON object as text; empty text is an empty one.
+fn json_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(Map::new());
+    }
+    match json::parse(text.as_bytes()) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        _ => Err(D::Error::custom("not a JSON object")),
     }
 }
 

@@ -6,10 +6,10 @@ use diesel::prelude::*;
 
 use super::connection::on_backend;
 use super::notifications::{from_json, to_json};
-use super::schema::{answers, cards, cryptograms, notifications, registrations, tokens};
+use super::schema::{answers, cards, cryptograms, notifications, outbox, registrations, tokens};
 use super::{StoreError, Tx};
 use crate::domain::{
-    Card, CardId, CryptogramState, Expiry, Rank, TerminalState, Token, TokenNumber,
+    Card, CardId, CryptogramState, Expiry, JobKind, Rank, TerminalState, Token, TokenNumber,
 };
 
 /// A card as it is stored, with what the domain does not know of it.
@@ -188,7 +188,8 @@ impl Tx<'_> {
         })
     }
 
-    /// Living cards of a program of which nothing was heard since, by ascending id.
+    /// Living cards of a program of which nothing was heard since, by ascending id. Those that are being
+    /// asked for, or whose Get Card waits for an operator, are left out.
     pub fn cards_not_heard_of(
         &mut self,
         program: &str,
@@ -197,9 +198,15 @@ impl Tx<'_> {
         limit: i64,
     ) -> Result<Vec<String>, StoreError> {
         let ended = cards::status.eq_any(TerminalState::ALL.map(TerminalState::word));
+        // One that is open has its key.
+        let asked_for = outbox::table
+            .filter(outbox::card_id.eq(cards::id))
+            .filter(outbox::kind.eq(JobKind::GetCard.name()))
+            .filter(outbox::open_key.is_not_null());
         Ok(cards::table
             .filter(cards::program.eq(program))
             .filter(cards::heard_at.lt(since))
+            .filter(diesel::dsl::not(diesel::dsl::exists(asked_for)))
             .filter(cards::status.is_null().or(diesel::dsl::not(ended)))
             .filter(cards::id.gt(after))
             .order(cards::id)

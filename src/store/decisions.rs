@@ -19,11 +19,11 @@ impl Tx<'_> {
         };
         self.save_card(card, policy.program_of(card), now)?;
         if decision.no_longer_due {
-            self.withdraw_cryptogram_calls(card_id)?;
+            self.withdraw_cryptogram_calls(card_id, now)?;
         }
         if card.terminal.is_some() {
             self.wipe_numbers(card_id)?;
-            self.settle_jobs_of_ended(card)?;
+            self.settle_jobs_of_ended(card, now)?;
         }
         for job in &decision.jobs {
             self.queue_job(card_id, job, source, now)?;

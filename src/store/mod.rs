@@ -41,7 +41,7 @@ pub use idempotency::AnsweredRequest;
 pub use notifications::{
     DecidedBefore, KeptContent, NotificationFilter, NotificationRow, NotificationView,
 };
-pub use outbox::{CREDENTIALS, Claim, KINDS, ClaimedJob, Ending, JobFilter, JobState, JobView};
+pub use outbox::{CREDENTIALS, Claim, ClaimedJob, Ending, JobFilter, JobState, JobView, KINDS};
 pub use registrations::RegistrationRow;
 pub use replays::Replay;
 pub use tx::Tx;

@@ -7,7 +7,9 @@ use crate::commands::Common;
 use crate::commands::failure::Failure;
 use crate::commands::outbox::last_words;
 use crate::commands::tables::{plain, print_json, print_table};
-use crate::domain::{Card, CardId, CryptogramState, Reason, may_charge, reasons};
+use crate::domain::{
+    Card, CardId, CryptogramState, Reason, Warning, may_charge, reasons, warnings,
+};
 use crate::store::{CardRow, JobView};
 use crate::telemetry::{Clock, timestamp};
 
@@ -24,7 +26,7 @@ pub fn run(common: &Common, id: &str, as_json: bool) -> Result<(), Failure> {
             .into_iter()
             .map(Reason::name)
             .collect();
-        let warnings = warnings(&row.card).map(|(name, _)| name);
+        let warnings = warnings(&row.card).into_iter().map(Warning::name);
         let more = [
             ("mayCharge", may_charge(&row.card, now).into()),
             ("reasons", json!(against)),
@@ -54,7 +56,9 @@ fn lines(row: &CardRow, jobs: &[JobView], now: i64) -> Vec<Vec<String>> {
         line("cryptogram", cryptogram_word(row).to_owned()),
         line("updated", timestamp(card.updated_at)),
     ];
-    lines.extend(warnings(card).map(|(_, sentence)| line("warning", sentence)));
+    for warning in warnings(card) {
+        lines.push(line("warning", warning_sentence(warning, card)));
+    }
     for (name, register) in &card.masked {
         lines.push(line(name, plain(&register.value)));
     }
@@ -62,20 +66,17 @@ fn lines(row: &CardRow, jobs: &[JobView], now: i64) -> Vec<Vec<String>> {
     lines
 }
 
-/// What does not stop a charge and should be known, by name and in words.
-fn warnings(card: &Card) -> impl Iterator<Item = (&'static str, String)> {
-    let suspected = card.refresh_is_suspected().then(|| {
-        let seems = "a refresh seems to have been missed: what came later names another token";
-        ("refresh-suspected", seems.to_owned())
-    });
-    let not_there = card.not_there_since.map(|since| {
-        let since = timestamp(since);
-        (
-            "not-found-there",
-            format!("Mastercard does not know it since {since}"),
-        )
-    });
-    suspected.into_iter().chain(not_there)
+/// A warning in words.
+fn warning_sentence(warning: Warning, card: &Card) -> String {
+    match warning {
+        Warning::RefreshSuspected => {
+            "a refresh seems to have been missed: what came later names another token".to_owned()
+        }
+        Warning::NotFoundThere => {
+            let since = card.not_there_since.map(timestamp).unwrap_or_default();
+            format!("Mastercard does not know it since {since}")
+        }
+    }
 }
 
 /// Whether the card may be charged, in words.

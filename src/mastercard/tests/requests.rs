@@ -76,6 +76,38 @@ fn checkout_is_asked_with_the_programs_ids_and_a_fresh_correlation_id() {
 }
 
 #[test]
+fn further_checkout_fields_are_sent_and_replace_none_of_ours() {
+    let other = willing();
+    let more = r#"checkout_fields = '{"transactionType": "PURCHASE", "serviceId": "x", "last": {"a": {}}}'"#;
+    let shop = shop(&other.address(), more);
+    shop.client
+        .checkout(&checkout_request(), keyring())
+        .ok()
+        .unwrap();
+    let sent = other.heard()[0].json();
+    assert_eq!(sent["transactionType"], "PURCHASE");
+    assert_eq!(sent["last"], json!({ "a": {} }));
+    assert_eq!(sent["serviceId"], SERVICE_ID);
+    assert_eq!(sent["srcDigitalCardId"], CARD);
+}
+
+#[test]
+fn the_first_instant_of_transactions_is_written_as_the_setting_says() {
+    for (form, written) in [
+        ("iso8601", "2026-07-20T10%3A00%3A00.000%2B00%3A00"),
+        ("epoch_milliseconds", "1784541600000"),
+    ] {
+        let other = willing();
+        let shop = shop(&other.address(), &format!("transactions_from = \"{form}\""));
+        let from = Some("2026-07-20T10:00:00Z");
+        shop.client.transactions(&card(), from).unwrap();
+        let target = other.heard()[0].target.clone();
+        let expected = format!("transactionsFromTimestamp={written}");
+        assert!(target.contains(&expected), "{target}");
+    }
+}
+
+#[test]
 fn ids_that_are_not_set_are_not_sent() {
     let other = willing();
     let more = "dynamic_data_type = \"DYNAMIC_CARD_SECURITY_CODE\"";

@@ -105,7 +105,7 @@ impl Tx<'_> {
             JobKind::Cryptogram { number_version } => {
                 let version = stored_version(number_version)?;
                 let is_other = |waiting: Option<i32>| waiting.is_some_and(|other| other != version);
-                self.discard(card_id, "superseded", |_, version| is_other(version))?;
+                self.discard(card_id, "superseded", now, |_, version| is_other(version))?;
                 Some(version)
             }
             JobKind::GetCard | JobKind::DeleteCard => None,
@@ -155,15 +155,23 @@ impl Tx<'_> {
     }
 
     /// Drops the waiting calls for a cryptogram of a card for which none is due any more.
-    pub fn withdraw_cryptogram_calls(&mut self, card_id: &CardId) -> Result<(), StoreError> {
-        self.discard(card_id, "no longer due", |_, version| version.is_some())
+    pub fn withdraw_cryptogram_calls(
+        &mut self,
+        card_id: &CardId,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        self.discard(card_id, "no longer due", now, |_, version| {
+            version.is_some()
+        })
     }
 
     /// Settles the calls of a card that has ended: drops all but its deletion. A deletion that was
     /// parked because the card was not found is done once Mastercard says that it is cancelled.
-    pub fn settle_jobs_of_ended(&mut self, card: &Card) -> Result<(), StoreError> {
+    pub fn settle_jobs_of_ended(&mut self, card: &Card, now: i64) -> Result<(), StoreError> {
         let delete = JobKind::DeleteCard.name();
-        self.discard(&card.id, "the card has ended", |kind, _| kind != delete)?;
+        self.discard(&card.id, "the card has ended", now, |kind, _| {
+            kind != delete
+        })?;
         if card.terminal.map(|terminal| terminal.state) == Some(TerminalState::Cancelled) {
             let parked = outbox::table
                 .filter(outbox::open_key.eq(open_key(JobKind::DeleteCard, &card.id, None)))
@@ -172,6 +180,7 @@ impl Tx<'_> {
                 .set((
                     outbox::state.eq(JobState::Done.name()),
                     outbox::open_key.eq(None::<String>),
+                    outbox::ended_at.eq(Some(now)),
                     outbox::last_reason.eq(Some("cancelled there")),
                 ))
                 .execute(self.connection)?;
@@ -184,6 +193,7 @@ impl Tx<'_> {
         &mut self,
         card_id: &CardId,
         why: &str,
+        now: i64,
         is_chosen: impl Fn(&str, Option<i32>) -> bool,
     ) -> Result<(), StoreError> {
         let droppable = [JobState::Waiting.name(), JobState::Parked.name()];
@@ -203,6 +213,7 @@ impl Tx<'_> {
             .set((
                 outbox::state.eq(JobState::Discarded.name()),
                 outbox::open_key.eq(None::<String>),
+                outbox::ended_at.eq(Some(now)),
                 outbox::last_reason.eq(Some(why)),
             ))
             .execute(self.connection)?;
