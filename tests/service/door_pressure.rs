@@ -14,21 +14,21 @@ const QUEUE: usize = 4;
 const SENDERS: usize = 12;
 
 /// An answer, with its card, and when it was asked for and came.
-struct Answered {
-    card: String,
-    reply: Reply,
-    asked: Instant,
-    came: Instant,
+pub struct Answered {
+    pub card: String,
+    pub reply: Reply,
+    pub asked: Instant,
+    pub came: Instant,
 }
 
 impl Answered {
-    fn took(&self) -> Duration {
+    pub fn took(&self) -> Duration {
         self.came - self.asked
     }
 }
 
 /// Sends a notification of a card.
-fn send(app: &App, card: String) -> Answered {
+pub fn send(app: &App, card: String) -> Answered {
     let body = plain(&[status(&card, Some(START), "ACTIVE")]).to_string();
     let asked = Instant::now();
     let reply = post(app.public(), body.as_bytes());

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod build;
+pub mod calls;
 pub mod commands;
 pub mod database;
 pub mod http;
@@ -234,6 +235,15 @@ impl App {
 impl Drop for App {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// Sets a flag when dropped: threads that look at it end also where a check fails.
+pub struct SetOnDrop<'a>(pub &'a std::sync::atomic::AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 

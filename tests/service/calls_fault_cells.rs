@@ -1,0 +1,152 @@
+//! Rows of the table of faults at work: each a program of its own, with its own other side.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use openssl::asn1::Asn1Time;
+use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
+use openssl::rsa::Rsa;
+use openssl::ssl::{SslAcceptor, SslMethod};
+use openssl::x509::X509;
+use serde_json::{Value, json};
+use tokenkeep::domain::{Expiry, TokenNumber};
+use tokenkeep::sandbox::{NewCard, Operation, Refresh, Sandbox};
+use tokenkeep::settings::ProgramSettings;
+
+use crate::calls_fault_table::{OPERATIONS, Row, Upstream};
+use crate::support::START;
+use crate::support::build::{NUMBER_1, plain, refresh};
+use crate::support::calls::{clock_of, program, sandbox};
+
+/// Seconds that one attempt may take.
+pub const TIMEOUT: u64 = 2;
+
+/// A row at work: a program of its own, with its own other side and one card.
+pub struct Cell {
+    pub row: Row,
+    pub card: String,
+    pub program: String,
+    /// None where there is nobody, or not yet.
+    pub sandbox: Option<Sandbox>,
+    /// Where a connection is refused.
+    port: Option<u16>,
+}
+
+impl Cell {
+    pub fn new(number: usize, row: Row, clock: &Arc<AtomicI64>) -> (Self, ProgramSettings) {
+        let name = format!("program-{number}");
+        let service = format!("SERVICE#{number}");
+        let mut sandbox_of_row = None;
+        let mut port = None;
+        let address = match &row.upstream {
+            Upstream::Sandbox(_) => {
+                let started = sandbox(clock_of(clock), |s| s.service_id.clone_from(&service));
+                let address = started.base_url();
+                sandbox_of_row = Some(started);
+                address
+            }
+            Upstream::Refused => {
+                let unused = TcpListener::bind("127.0.0.1:0")
+                    .unwrap()
+                    .local_addr()
+                    .unwrap();
+                port = Some(unused.port());
+                format!("http://{unused}/src/api/digital/payments")
+            }
+            Upstream::NoSuchHost => "https://tokenkeep.invalid".to_owned(),
+            Upstream::Untrusted => untrusted(),
+            Upstream::Silent => silent(),
+        };
+        let more = json!({ "timeout": TIMEOUT, "get_card_token": true });
+        let program = program(&address, &service, &more);
+        let cell = Self {
+            card: format!("card-{number}"),
+            program: name,
+            sandbox: sandbox_of_row,
+            port,
+            row,
+        };
+        (cell, program)
+    }
+
+    /// The notification that makes a card known here and a cryptogram due.
+    pub fn notification(&self, card: &str) -> Value {
+        match &self.sandbox {
+            Some(sandbox) => {
+                sandbox.create_card(new_card(card)).unwrap();
+                sandbox.refresh(card, Refresh::Nothing).unwrap()
+            }
+            None => plain(&[refresh(card, START, NUMBER_1, ("12", "2031"))]),
+        }
+    }
+
+    pub fn has_answered(&self) -> bool {
+        let sandbox = self.sandbox.as_ref();
+        sandbox.is_none_or(|sandbox| sandbox.count(Operation::Checkout, None) == 1)
+    }
+
+    pub fn spoil(&self, operation: Operation) {
+        if let (Some(sandbox), Upstream::Sandbox(fault)) = (&self.sandbox, &self.row.upstream) {
+            sandbox.set_fault(operation, Some(fault.clone()));
+        }
+    }
+
+    pub fn heal(&mut self, clock: &Arc<AtomicI64>) {
+        if let Some(port) = self.port {
+            let started = sandbox(clock_of(clock), |settings| {
+                settings.listen = format!("127.0.0.1:{port}");
+                settings.service_id = self.program.replace("program-", "SERVICE#");
+            });
+            started.create_card(new_card(&self.card)).unwrap();
+            self.sandbox = Some(started);
+        }
+        if let Some(sandbox) = &self.sandbox {
+            for operation in OPERATIONS {
+                sandbox.set_fault(operation, None);
+            }
+        }
+    }
+}
+
+fn new_card(id: &str) -> NewCard {
+    NewCard {
+        id: Some(id.to_owned()),
+        service_id: None,
+        number: Some(TokenNumber::parse(NUMBER_1).unwrap()),
+        expiry: Expiry::parse("12", "2031"),
+    }
+}
+
+/// Accepts connections with a certificate that it made itself.
+fn untrusted() -> String {
+    let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+    let mut certificate = X509::builder().unwrap();
+    certificate.set_pubkey(&key).unwrap();
+    let day = |day| Asn1Time::days_from_now(day).unwrap();
+    certificate.set_not_before(&day(0)).unwrap();
+    certificate.set_not_after(&day(1)).unwrap();
+    certificate.sign(&key, MessageDigest::sha256()).unwrap();
+    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
+    acceptor.set_private_key(&key).unwrap();
+    acceptor.set_certificate(&certificate.build()).unwrap();
+    let acceptor = acceptor.build();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("https://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let _ = acceptor.accept(stream);
+        }
+    });
+    address
+}
+
+/// The system takes connections for it; nobody looks at them.
+fn silent() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("https://{}", listener.local_addr().unwrap());
+    // Until the tests end.
+    std::mem::forget(listener);
+    address
+}
