@@ -1,19 +1,24 @@
 //! The two listeners of the service, run on a thread of their own.
 
+use std::future::ready;
 use std::io;
 use std::net::TcpListener;
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_service::{ServiceFactoryExt, fn_service, map_config};
+use actix_web::App;
+use actix_web::dev::{AppConfig, Server};
+use actix_web::rt::net::TcpStream;
 use actix_web::rt::{self, System};
 use actix_web::web::ServiceConfig;
-use actix_web::{App, HttpServer};
 use tokio::sync::oneshot;
 
 use crate::api::Api;
-use crate::receiver::Receiver;
+use crate::receiver::{Connection, Receiver};
 
 /// A request's head must have arrived in this time.
 const HEAD_DEADLINE: Duration = Duration::from_secs(5);
@@ -80,16 +85,38 @@ fn server(
     workers: Option<usize>,
     routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
 ) -> io::Result<Server> {
-    let server = HttpServer::new(move || App::new().configure(routes.clone()))
-        .client_request_timeout(HEAD_DEADLINE)
-        .client_disconnect_timeout(LINGER)
+    let server = Server::build()
         .shutdown_timeout(STOP_DEADLINE_SECONDS)
         .disable_signals();
     let server = match workers {
         Some(workers) => server.workers(workers),
         None => server,
     };
-    Ok(server.listen(listener)?.run())
+    let stopping = server.graceful_shutdown_signal();
+    // What actix's HttpServer does, with connections of our own.
+    let service = move || {
+        let stopping = stopping.clone();
+        let stops = move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        };
+        let app = App::new().configure(routes.clone());
+        let http = HttpService::build()
+            .graceful_shutdown_signal(stops)
+            .client_request_timeout(HEAD_DEADLINE)
+            .client_disconnect_timeout(LINGER)
+            .on_connect_ext(|connection: &Connection, data| {
+                data.insert(connection.inflow());
+            })
+            .h1(map_config(app, |()| AppConfig::default()));
+        let connect = |stream: TcpStream| {
+            let connection = Connection::new(stream);
+            let peer = connection.peer();
+            ready(Ok::<_, DispatchError>((connection, peer)))
+        };
+        fn_service(connect).and_then(http)
+    };
+    Ok(server.listen("http", listener, service)?.run())
 }
 
 /// Waits for SIGTERM or SIGINT.

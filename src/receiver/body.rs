@@ -1,24 +1,29 @@
 //! Reads a body: right media type, right size, in time.
 
-use std::future::poll_fn;
+use std::convert::Infallible;
+use std::future::{Ready, poll_fn, ready};
 use std::pin::pin;
 use std::time::Duration;
 
 use actix_web::body::{BodyStream, MessageBody};
+use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpRequest, rt, web};
+use actix_web::{FromRequest, HttpRequest, rt, web};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::connection::Inflow;
 use super::problem::Problem;
 use crate::settings::ReceiverSettings;
 
 /// Bodies above [`SMALL`] bytes that are in memory at once: more of them wait for their turn, so that
 /// a crowd of large ones cannot fill the memory.
-static LARGE_BODIES: Semaphore = Semaphore::const_new(6);
-const SMALL: usize = 32 * 1024;
+static LARGE_BODIES: Semaphore = Semaphore::const_new(3);
+const SMALL: usize = 16 * 1024;
 /// How long a refused body is held: longer than a refused sender may linger.
 const HOLD_REFUSED: Duration = Duration::from_secs(2);
+/// What a refused sender may still bring, so that it comes to reading the refusal.
+pub const LEFTOVER: usize = 32 * 1024;
 /// Longer values of `X-Src-Response-Host` are not kept (the published limit).
 const MAX_RESPONSE_HOST: usize = 1024;
 
@@ -68,6 +73,34 @@ fn is_accepted(kind: &str, accepted: &[String]) -> bool {
         && parts.all(is_utf8)
 }
 
+/// A body that is not read yet, and how much of it may come.
+pub struct Unread {
+    payload: Payload,
+    inflow: Inflow,
+}
+
+impl FromRequest for Unread {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let inflow = request.conn_data::<Inflow>().cloned();
+        ready(Ok(Self {
+            payload: payload.take(),
+            inflow: inflow.unwrap_or_default(),
+        }))
+    }
+}
+
+impl From<web::Payload> for Unread {
+    fn from(payload: web::Payload) -> Self {
+        Self {
+            payload: payload.into_inner(),
+            inflow: Inflow::default(),
+        }
+    }
+}
+
 /// A body that was read. A large one keeps its place among the large ones until it is dropped.
 pub struct Body {
     pub bytes: Vec<u8>,
@@ -80,12 +113,8 @@ enum Fault {
 }
 
 /// Reads the body within its limits. actix has no time limit for bodies: this is it.
-pub async fn read(
-    mut payload: web::Payload,
-    limit: usize,
-    deadline: Duration,
-) -> Result<Body, Problem> {
-    let refusal = match rt::time::timeout(deadline, collect(&mut payload, limit)).await {
+pub async fn read(mut unread: Unread, limit: usize, deadline: Duration) -> Result<Body, Problem> {
+    let refusal = match rt::time::timeout(deadline, collect(&mut unread, limit)).await {
         Ok(Ok(body)) => return Ok(body),
         Ok(Err(Fault::BrokenOff)) => {
             let detail = "the body broke off";
@@ -97,12 +126,14 @@ pub async fn read(
             Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", detail).closing()
         }
     };
-    hold(payload);
+    hold(unread, LEFTOVER);
     Err(refusal)
 }
 
-/// Collects a body; one that grows large waits for a place among the large ones.
-async fn collect(payload: &mut web::Payload, limit: usize) -> Result<Body, Fault> {
+/// Collects a body. One that grows large waits for a place among the large ones; meanwhile the rest
+/// of it stays with its sender.
+async fn collect(unread: &mut Unread, limit: usize) -> Result<Body, Fault> {
+    let Unread { payload, inflow } = unread;
     let mut stream = pin!(BodyStream::new(payload));
     let mut body = Body {
         bytes: Vec::new(),
@@ -115,20 +146,26 @@ async fn collect(payload: &mut web::Payload, limit: usize) -> Result<Body, Fault
             return Err(Fault::TooLarge);
         }
         if length > SMALL && body.place.is_none() {
+            inflow.allow(0);
             // The semaphore is never closed.
             body.place = LARGE_BODIES.acquire().await.ok();
+            inflow.allow(usize::MAX);
+            // Growing by steps would leave several times as much behind.
+            body.bytes.reserve_exact(limit - body.bytes.len());
         }
         body.bytes.extend_from_slice(&chunk);
     }
     Ok(body)
 }
 
-/// Holds a body that is not read (on). actix reads without limit what a dropped one has still to
-/// come; held, the connection is cut once the refusal has been sent.
-pub fn hold(payload: web::Payload) {
+/// Holds a body that is not read (on) and lets so many more bytes of it come. What a dropped one
+/// has still to bring actix reads to its end; held, the connection is cut once the refusal has been
+/// sent.
+pub fn hold(unread: Unread, bytes: usize) {
+    unread.inflow.allow(bytes);
     rt::spawn(async move {
         rt::time::sleep(HOLD_REFUSED).await;
-        drop(payload);
+        drop(unread);
     });
 }
 

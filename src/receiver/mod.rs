@@ -5,6 +5,7 @@
 //! kept and judged later.
 
 mod body;
+mod connection;
 mod intake;
 pub mod problem;
 
@@ -20,9 +21,11 @@ use crate::settings::ReceiverSettings;
 use crate::store::NewDelivery;
 use crate::telemetry::{Clock, Metrics};
 
+use body::Unread;
 use problem::Problem;
 
 pub use body::read as read_body;
+pub use connection::Connection;
 pub use intake::{Intake, IntakeHandle, Refused};
 
 /// What the handler works with.
@@ -39,8 +42,8 @@ impl Receiver {
     /// Mounts the public listener's routes: the notification path, the sibling paths and `/livez`,
     /// nothing else.
     pub fn configure(&self, config: &mut web::ServiceConfig) {
-        let only_get = |unread: web::Payload| async { other_method("GET", unread) };
-        let only_post = |unread: web::Payload| async { other_method("POST", unread) };
+        let only_get = |unread: Unread| async { other_method("GET", unread) };
+        let only_post = |unread: Unread| async { other_method("POST", unread) };
         let at = |path: &str| web::resource(path).default_service(web::to(only_post));
         config
             .app_data(web::Data::new(self.clone()))
@@ -58,15 +61,15 @@ impl Receiver {
 }
 
 /// Other notifications may come to the same base URL: they are to be refused on purpose.
-async fn nothing_here(unread: web::Payload) -> HttpResponse {
-    body::hold(unread);
+async fn nothing_here(unread: Unread) -> HttpResponse {
+    body::hold(unread, body::LEFTOVER);
     let detail = "nothing is received at this path";
     let problem = Problem::new(StatusCode::NOT_FOUND, "not-found", detail);
     problem.closing().error_response()
 }
 
-fn other_method(allowed: &'static str, unread: web::Payload) -> HttpResponse {
-    body::hold(unread);
+fn other_method(allowed: &'static str, unread: Unread) -> HttpResponse {
+    body::hold(unread, body::LEFTOVER);
     let detail = format!("the method must be {allowed}");
     let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail);
     let mut response = problem.closing().error_response();
@@ -78,11 +81,11 @@ fn other_method(allowed: &'static str, unread: web::Payload) -> HttpResponse {
 /// A sibling notification: nothing of it is kept, and nothing of it is logged but its size.
 async fn acknowledge(
     request: HttpRequest,
-    payload: web::Payload,
+    unread: Unread,
     receiver: web::Data<Receiver>,
 ) -> Result<HttpResponse, Problem> {
     let settings = &receiver.settings;
-    let body = body::read(payload, settings.max_body, settings.body_deadline()).await?;
+    let body = body::read(unread, settings.max_body, settings.body_deadline()).await?;
     let path = request.match_pattern().unwrap_or_default();
     log::info!(path, bytes = body.bytes.len(); "sibling notification acknowledged, not kept");
     Ok(HttpResponse::new(success(settings)))
@@ -101,12 +104,12 @@ pub async fn alive() -> HttpResponse {
 
 async fn receive(
     request: HttpRequest,
-    payload: web::Payload,
+    unread: Unread,
     receiver: web::Data<Receiver>,
 ) -> HttpResponse {
     let id = Uuid::now_v7().to_string();
     let begun = Instant::now();
-    match keep(&id, &request, payload, &receiver).await {
+    match keep(&id, &request, unread, &receiver).await {
         Ok(status) => {
             receiver.metrics.acknowledged(begun.elapsed().as_secs_f64());
             log::debug!(delivery:% = id; "delivery kept");
@@ -126,15 +129,15 @@ async fn receive(
 async fn keep(
     id: &str,
     request: &HttpRequest,
-    payload: web::Payload,
+    unread: Unread,
     receiver: &Receiver,
 ) -> Result<StatusCode, Problem> {
     let settings = &receiver.settings;
     if let Err(problem) = body::check_headers(request, settings) {
-        body::hold(payload);
+        body::hold(unread, settings.max_body + body::LEFTOVER);
         return Err(problem);
     }
-    let body = body::read(payload, settings.max_body, settings.body_deadline()).await?;
+    let body = body::read(unread, settings.max_body, settings.body_deadline()).await?;
     let received_at = receiver.clock.now();
     let envelope = Envelope::parse(&body.bytes, &receiver.wire)
         .map_err(|fault| Problem::new(StatusCode::BAD_REQUEST, "not-a-notification", fault))?;

@@ -1,5 +1,6 @@
 //! What a slow or endless sender costs: its connection, in time, and nothing else.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rstest::rstest;
@@ -195,18 +196,54 @@ fn w07_announced_lengths_above_the_limit_are_refused_at_once_and_cost_under_16_m
 }
 
 #[test]
-fn w07_ten_endless_bodies_at_once_are_refused_and_cost_under_16_megabytes() {
+fn w07_a_hundred_endless_bodies_at_once_are_refused_and_cost_under_16_megabytes() {
     let database = TestDatabase::new(Backend::Sqlite);
     let (mut serve, before) = warm(&database);
-    let mut endless: Vec<_> = (0..10).map(|_| send_endlessly(&serve)).collect();
+    let mut endless: Vec<_> = (0..100).map(|_| send_endlessly(&serve)).collect();
     for connection in &mut endless {
         let status = connection.reply().expect("an answer").status;
         assert!([408, 413].contains(&status), "{status}");
     }
     let growth = serve.memory("VmHWM").saturating_sub(before);
-    println!("{before} bytes, then {growth} more at the highest");
+    println!("100 endless bodies: {before} bytes of memory, then {growth} more at the highest");
     assert!(growth < 16 << 20, "{growth} bytes more");
     drop(endless);
     assert_eq!(post(serve.address(), body().as_bytes()).status, 204);
     assert!(serve.is_running());
+}
+
+#[test]
+fn w07_of_an_endless_body_at_most_the_limit_and_64_kilobytes_are_read() {
+    let app = App::spawn(Backend::Sqlite);
+    let piece = format!("400\r\n{}\r\n", " ".repeat(1024)).into_bytes();
+    let mut endless = Connection::open(app.public());
+    endless.send(chunked());
+    let sent = endless.pour(piece.leak());
+    assert_eq!(endless.reply().expect("an answer").status, 413);
+    // What is taken after the refusal counts as well, until the connection is cut.
+    let mut read = None;
+    while let Some(unread) = endless.unread() {
+        read = Some(sent.load(Ordering::SeqCst).saturating_sub(unread));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let read = read.expect("the refusal came before the cut");
+    println!("of an endless body {read} bytes were read");
+    assert!(read <= (1 << 20) + 65_536, "{read} bytes");
+}
+
+#[test]
+fn w07_twenty_bodies_of_the_full_size_at_once_are_all_kept() {
+    let database = TestDatabase::new(Backend::Sqlite);
+    let serve = Serve::start(&database);
+    let full = format!("{}{}", body(), " ".repeat((1 << 20) - body().len()));
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        let post = || post(serve.address(), full.as_bytes());
+        let posting: Vec<_> = (0..20).map(|_| scope.spawn(post)).collect();
+        for reply in posting {
+            assert_eq!(reply.join().unwrap().status, 204);
+        }
+    });
+    println!("20 bodies of 1 MiB were kept in {:.1?}", begun.elapsed());
+    assert_eq!(database.deliveries(), 20);
 }

@@ -48,7 +48,8 @@ const LONGEST_TEXT: usize = 255;
 
 /// Reads a body within the limits of this listener.
 pub(super) async fn read(payload: web::Payload) -> Result<Vec<u8>, Problem> {
-    Ok(receiver::read_body(payload, LARGEST, DEADLINE).await?.bytes)
+    let body = receiver::read_body(payload.into(), LARGEST, DEADLINE).await?;
+    Ok(body.bytes)
 }
 
 /// Whether a program may be named so, if one is; with none configured, any name is taken.

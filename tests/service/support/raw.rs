@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// The longest wait for anything.
@@ -55,6 +57,44 @@ impl Connection {
                 std::thread::sleep(every);
             }
         });
+    }
+
+    /// Goes on sending a piece after the other until the other side takes no more; returns how many
+    /// bytes were sent so far.
+    pub fn pour(&self, piece: &'static [u8]) -> Arc<AtomicUsize> {
+        let mut stream = self.0.try_clone().unwrap();
+        let sent = Arc::new(AtomicUsize::new(0));
+        let counted = sent.clone();
+        std::thread::spawn(move || {
+            while stream.write_all(piece).is_ok() {
+                counted.fetch_add(piece.len(), Ordering::SeqCst);
+            }
+        });
+        sent
+    }
+
+    /// How many of the bytes sent the other side has not read, as the system knows it of both ends;
+    /// `None` once the other side has closed.
+    pub fn unread(&self) -> Option<usize> {
+        let ends = [self.0.local_addr().ok()?, self.0.peer_addr().ok()?];
+        let [here, there] = ends.map(|end| match end {
+            SocketAddr::V4(end) => {
+                let address = u32::from_le_bytes(end.ip().octets());
+                format!("{address:08X}:{:04X}", end.port())
+            }
+            SocketAddr::V6(_) => panic!("an address of IPv4"),
+        });
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let queues = |from: &str, to: &str| {
+            let mut rows = table
+                .lines()
+                .map(|row| row.split_whitespace().collect::<Vec<_>>());
+            let row = rows.find(|row| row[1] == from && row[2] == to && row[3] == "01")?;
+            let (sending, received) = row[4].split_once(':')?;
+            let number = |digits| usize::from_str_radix(digits, 16).unwrap();
+            Some((number(sending), number(received)))
+        };
+        Some(queues(&here, &there)?.0 + queues(&there, &here)?.1)
     }
 
     /// The next answer; `None` if the connection ended without a whole one.
