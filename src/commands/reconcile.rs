@@ -86,7 +86,8 @@ fn not_heard_of(
     for program in programs {
         let mut after = String::new();
         loop {
-            let page = store.read(|tx| tx.cards_not_heard_of(program, since, &after, PAGE))?;
+            let page =
+                store.read(|tx| tx.cards_not_heard_of(program, since, &after, false, PAGE))?;
             found.extend(page.iter().filter_map(|id| CardId::parse(id).ok()));
             match page.into_iter().last() {
                 Some(last) => after = last,

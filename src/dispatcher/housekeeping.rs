@@ -80,7 +80,8 @@ fn reconcile(calls: &Calls, now: i64) -> Result<(), StoreError> {
         return Ok(());
     };
     for lane in calls.lanes() {
-        let silent = |tx: &mut Tx<'_>| tx.cards_not_heard_of(&lane.program, now - age, "", STEP);
+        let silent =
+            |tx: &mut Tx<'_>| tx.cards_not_heard_of(&lane.program, now - age, "", true, STEP);
         let cards = calls.store().read(silent)?;
         if cards.is_empty() {
             continue;

@@ -24,7 +24,9 @@ use crate::jose::{Enc, OpenPolicy, UnknownKid};
 use crate::telemetry::LogFormat;
 
 pub use load::{Overrides, SettingsError};
-pub use programs::{BaseStringForm, DynamicDataType, InstantForm, ProgramFault, ProgramKind, ProgramSettings};
+pub use programs::{
+    BaseStringForm, DynamicDataType, InstantForm, ProgramFault, ProgramKind, ProgramSettings,
+};
 
 /// The commented default file.
 pub const DEFAULTS: &str = include_str!("default.toml");

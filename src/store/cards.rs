@@ -188,13 +188,14 @@ impl Tx<'_> {
         })
     }
 
-    /// Living cards of a program of which nothing was heard since, by ascending id. Those that are being
-    /// asked for, or whose Get Card waits for an operator, are left out.
+    /// Living cards of a program of which nothing was heard since, by ascending id. With `only_unasked`
+    /// without those that are being asked for, or whose Get Card waits for an operator.
     pub fn cards_not_heard_of(
         &mut self,
         program: &str,
         since: i64,
         after: &str,
+        only_unasked: bool,
         limit: i64,
     ) -> Result<Vec<String>, StoreError> {
         let ended = cards::status.eq_any(TerminalState::ALL.map(TerminalState::word));
@@ -203,12 +204,16 @@ impl Tx<'_> {
             .filter(outbox::card_id.eq(cards::id))
             .filter(outbox::kind.eq(JobKind::GetCard.name()))
             .filter(outbox::open_key.is_not_null());
-        Ok(cards::table
+        let mut silent = cards::table
             .filter(cards::program.eq(program))
             .filter(cards::heard_at.lt(since))
-            .filter(diesel::dsl::not(diesel::dsl::exists(asked_for)))
             .filter(cards::status.is_null().or(diesel::dsl::not(ended)))
             .filter(cards::id.gt(after))
+            .into_boxed();
+        if only_unasked {
+            silent = silent.filter(diesel::dsl::not(diesel::dsl::exists(asked_for)));
+        }
+        Ok(silent
             .order(cards::id)
             .limit(limit)
             .select(cards::id)

@@ -150,7 +150,7 @@ fn disagreeing_digits_of_a_get_card_answer_follow_the_policy() {
         processor.receive(&active(100).refresh(NUMBER_1, EXPIRY_1));
         let decision = processor.get_card(&answer);
         assert!(decision.flags.contains(&Flag::DigitsDisagree));
-        assert_eq!(jobs(&decision).contains(&"get_card"), false);
+        assert!(!jobs(&decision).contains(&"get_card"));
         let number = processor.state().token.unwrap().number;
         assert_eq!(number == NUMBER_2, is_taken);
     }

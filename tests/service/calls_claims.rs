@@ -91,6 +91,8 @@ fn o02_two_thousand_calls_are_each_claimed_once_by_four_workers(
 ) {
     let app = not_dispatching(backend);
     queue(app.store(), CARDS);
+    // All alike, so that the two of a card come one behind the other.
+    app.database.execute("UPDATE outbox SET priority = 2");
     let url = DatabaseUrl::parse(&app.database.url()).unwrap();
     let storage = tokenkeep::jose::StorageKeys::load(&keys()).unwrap();
     // On PostgreSQL half of the workers are of another process, on SQLite of the same.
@@ -133,6 +135,8 @@ fn o05_an_old_fence_neither_ends_a_call_nor_extends_its_lease(
     let write =
         |work: &mut dyn FnMut(&mut Tx<'_>) -> bool| app.store().write(|tx| Ok(work(tx))).unwrap();
     let first: ClaimedJob = app.store().write(claim_at(START)).unwrap().remove(0);
+    assert!(!write(&mut |tx| tx.any_ended_lease(over - 1).unwrap()));
+    assert!(write(&mut |tx| tx.end_leases(over - 1).unwrap() == 0));
     assert!(write(&mut |tx| tx.end_leases(over).unwrap() == 1));
     let second: ClaimedJob = app.store().write(claim_at(over)).unwrap().remove(0);
     assert_eq!((&first.id, first.fence + 1), (&second.id, second.fence));

@@ -253,6 +253,7 @@ fn no_answer_in_time_is_said_and_the_next_caller_asks_anew(
     let shop = Shop::open(backend);
     shop.card_with_cryptogram(CARD);
     shop.credentials(CARD, &single());
+    assert!(!shop.assert_pair(CARD), "handed out, and said to be");
     let fault = Fault::service_error(503);
     shop.sandbox.answer_next(Operation::Checkout, fault);
 

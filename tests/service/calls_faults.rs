@@ -165,6 +165,16 @@ impl Matrix {
             }
             Expected::Done => assert_eq!(said.0, "done", "{name}: {reason}"),
         }
+        if self.operation == Operation::Checkout {
+            // Mastercard is asked what it is that it does not accept.
+            let jobs = self.app.jobs(&cell.card);
+            let asks = matches!(expected, Expected::Parked(400 | 404, _));
+            assert_eq!(
+                jobs.iter().any(|job| job.kind == "get_card"),
+                asks,
+                "{name}"
+            );
+        }
         if let (Operation::Checkout, Some(sandbox)) = (self.operation, &cell.sandbox) {
             let is_kept = assert_pair(&self.app, sandbox, &cell.card);
             assert_eq!(is_kept, expected == Expected::Done, "{name}");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rstest::rstest;
 use serde_json::{Value, json};
+use tokenkeep::domain::{CardId, Job, JobKind};
 use tokenkeep::sandbox::{CardStatus, Operation, Refresh};
 
 use crate::support::calls::{HOUR, MINUTE, Shop};
@@ -223,7 +224,9 @@ fn an_answer_that_comes_after_suspension_and_its_end_is_kept(
     shop.sandbox.hold(Operation::Checkout);
     shop.app
         .deliver(&shop.sandbox.refresh("card", Refresh::Nothing).unwrap());
-    shop.wait_for_calls(Operation::Checkout, 1);
+    wait_until("the answer is made", || {
+        shop.sandbox.issued("card").len() == 1
+    });
     for status in [CardStatus::Suspended, CardStatus::Active] {
         shop.advance(1_000);
         shop.app
@@ -252,6 +255,11 @@ fn o10_a_deletion_replaces_what_waits_and_is_the_next_call_of_its_card(
         refresh("three"),
     ]));
     shop.wait_for_calls(Operation::Checkout, 1);
+    let three = CardId::parse("three").unwrap();
+    let (kind, not_before) = (JobKind::GetCard, shop.now());
+    let job = Job { kind, not_before };
+    let queued = (shop.app.store()).write(|tx| tx.queue_job(&three, &job, None, not_before));
+    queued.unwrap();
     assert_eq!(shop.delete("three").status, 202);
     assert!(!shop.may_charge("three"));
     shop.sandbox.release();
@@ -263,9 +271,13 @@ fn o10_a_deletion_replaces_what_waits_and_is_the_next_call_of_its_card(
         .map(|c| (c.operation, c.card_id.as_deref()))
         .collect();
     assert_eq!(of[1], (Operation::DeleteCard, Some("three")));
-    assert_eq!(shop.calls(Operation::Checkout, "three"), 0);
-    let state = shop.job("three", "cryptogram").state;
-    assert_eq!(state, "discarded");
+    for (operation, kind) in [
+        (Operation::Checkout, "cryptogram"),
+        (Operation::GetCard, "get_card"),
+    ] {
+        assert_eq!(shop.calls(operation, "three"), 0);
+        assert_eq!(shop.job("three", kind).state, "discarded");
+    }
     wait_until("it is confirmed", || {
         let card = shop.app.card("three").unwrap().card;
         card.status_word() == Some("CANCELLED")

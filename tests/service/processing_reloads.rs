@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use tokenkeep::jose::OpenPolicy;
 use tokenkeep::jose::KeyFolder as Watched;
+use tokenkeep::jose::OpenPolicy;
 
 use crate::support::build::{CARD, KID, NUMBER_1, NUMBER_2, plain, refresh, refresh_with};
 use crate::support::key_folder::{KeyFolder, LateKey};

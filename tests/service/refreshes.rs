@@ -13,7 +13,9 @@ fn app_with_card(backend: Backend) -> App {
     let first = refresh(CARD, START - 10_000, NUMBER_1, ("12", "2028"));
     app.deliver(&plain(&[first]));
     let id = CardId::parse(CARD).unwrap();
-    let dropped = app.store().write(|tx| tx.withdraw_cryptogram_calls(&id, START));
+    let dropped = app
+        .store()
+        .write(|tx| tx.withdraw_cryptogram_calls(&id, START));
     dropped.unwrap();
     app.store_cryptogram(CARD);
     app
