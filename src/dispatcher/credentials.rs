@@ -250,12 +250,11 @@ impl Calls {
             }
             Ok((ended, fresh))
         })?;
-        let Some(kept) = fresh else {
+        let Some(fresh) = fresh else {
             let wait = failed.as_ref().and_then(|failure| failure.retry_after);
             let reason = failed.map_or("answer-not-usable".to_owned(), |failure| failure.reason);
             return Err(none_in_time(&reason, wait));
         };
-        let fresh = kept.fresh;
         Ok(Credentials {
             cryptogram: Some(fresh.cryptogram),
             dynamic_data_type: Some(fresh.data_type),

@@ -9,6 +9,7 @@ use crate::domain::{
 };
 use crate::jose::json::canonical;
 use crate::mastercard::{self, CallFailure, CheckoutRequest, FailureClass};
+use crate::notification::payment_json;
 use crate::store::{
     AnswerKind, ClaimedJob, Ending, JobState, NewAnswer, StoreError, StoredCryptogram, Tx,
 };
@@ -25,6 +26,8 @@ pub(super) struct Fresh {
     pub number_version: u32,
     pub cryptogram: Cryptogram,
     pub data_type: String,
+    /// Milliseconds since 1970, UTC; none if Mastercard did not say.
+    pub expires_at: Option<i64>,
 }
 
 /// An answered call, or a failed one, to be written.
@@ -61,21 +64,15 @@ pub(super) fn prefetch(
         if let (Ended::As(_), Some(kept)) = (&ended, fresh) {
             let longest = now.saturating_add(calls.settings().cryptogram_lifetime());
             let new = StoredCryptogram {
-                number_version: kept.fresh.number_version,
-                value: &kept.fresh.cryptogram,
-                data_type: &kept.fresh.data_type,
+                number_version: kept.number_version,
+                value: &kept.cryptogram,
+                data_type: &kept.data_type,
                 expires_at: kept.expires_at.map_or(longest, |at| at.min(longest)),
             };
             tx.put_cryptogram(card_id, &new, now)?;
         }
         Ok(ended)
     })
-}
-
-/// A usable answer with when its cryptogram runs out.
-pub(super) struct Kept {
-    pub fresh: Fresh,
-    pub expires_at: Option<i64>,
 }
 
 /// Writes an answer: the decision on it, the record, the end of the claim. Gives the cryptogram back
@@ -88,7 +85,7 @@ pub(super) fn write(
     answered: Answered,
     hands_out: bool,
     now: i64,
-) -> Result<(Ended, Option<Kept>), StoreError> {
+) -> Result<(Ended, Option<Fresh>), StoreError> {
     tx.lock_cards(&[card_id.clone()].into())?;
     if !tx.holds_claim(job)? {
         return Ok((Ended::FencedOff, None));
@@ -123,14 +120,12 @@ pub(super) fn write(
     record(tx, job, card_id, &answer, answered.as_of, &decision, now)?;
     let ended = Ended::write(tx, job, ending(job, &decision, &answer, now), now)?;
     let number_version = decision.card.map_or(0, |card| card.number_version);
-    let fresh = is_usable.then(|| Kept {
-        fresh: Fresh {
-            number: data.number,
-            expiry: data.expiry,
-            number_version,
-            cryptogram,
-            data_type: answer.dynamic_data_type.clone(),
-        },
+    let fresh = is_usable.then(|| Fresh {
+        number: data.number,
+        expiry: data.expiry,
+        number_version,
+        cryptogram,
+        data_type: answer.dynamic_data_type,
         expires_at: answer.cryptogram_expires_at,
     });
     Ok((ended, fresh))
@@ -229,7 +224,7 @@ fn record(
         as_of,
         received_at: now,
         content: Some(canonical(&serde_json::json!({ "masked": answer.masked }))),
-        payment: Some(super::lookup::payment_json(&answer.data)),
+        payment: Some(payment_json(&answer.data)),
     };
     tx.record_answer(card_id, answer, decision)
 }

@@ -7,11 +7,10 @@ use zeroize::Zeroizing;
 use super::attempt::{Ended, after_failure, done};
 use super::calls::Calls;
 use super::lane::Lane;
-use crate::domain::{
-    CardAnswer, CardId, Expiry, Input, NotThere, Payment, PaymentData, Rank, ReportedStatus, decide,
-};
+use crate::domain::{CardAnswer, CardId, Input, NotThere, Payment, Rank, ReportedStatus, decide};
 use crate::jose::json::canonical;
 use crate::mastercard::{self, CallFailure, FailureClass};
+use crate::notification::payment_json;
 use crate::store::{AnswerKind, ClaimedJob, JobState, NewAnswer, StoreError};
 
 /// Get Card.
@@ -94,15 +93,6 @@ fn payment(payment: &Payment) -> Option<Zeroizing<Vec<u8>>> {
         return None;
     };
     Some(payment_json(data))
-}
-
-/// Token number and expiry, to be sealed.
-pub(super) fn payment_json(data: &PaymentData) -> Zeroizing<Vec<u8>> {
-    canonical(&json!({
-        "paymentToken": data.number.expose(),
-        "tokenExpirationMonth": data.expiry.map(Expiry::month),
-        "tokenExpirationYear": data.expiry.map(Expiry::year),
-    }))
 }
 
 /// Why there are no transactions to pass on.

@@ -10,8 +10,8 @@ use super::{CallFailure, Client, FailureClass};
 use crate::domain::{
     CardId, Hold, MaskedFields, Payment, PaymentData, ReportedStatus, without_full_numbers,
 };
-use crate::jose::{Keyring, OpenError, json};
-use crate::notification::{Item, PaymentPart, payment_data};
+use crate::jose::{Keyring, json};
+use crate::notification::{Item, PaymentPart, hold_of, payment_data};
 use crate::settings::InstantForm;
 
 /// A card's removal, as it is told to Mastercard.
@@ -278,12 +278,7 @@ fn opened(part: PaymentPart, keyring: &Keyring) -> Payment {
 }
 
 fn open(token: &str, fingerprint: Option<&str>, keyring: &Keyring) -> Result<PaymentData, Hold> {
-    let plaintext = keyring
-        .open(token, fingerprint)
-        .map_err(|error| match error {
-            OpenError::UnknownKey => Hold::UNKNOWN_KEY,
-            OpenError::Refused => Hold::UNREADABLE,
-        })?;
+    let plaintext = keyring.open(token, fingerprint).map_err(hold_of)?;
     let plaintext = json::parse(&plaintext).map_err(|_| Hold::UNREADABLE)?;
     payment_data(&plaintext).ok_or(Hold::UNREADABLE)
 }

@@ -17,4 +17,4 @@ pub use envelope::{Elements, EncryptedList, Envelope, EnvelopeFault, List, eleme
 pub use event_time::event_time;
 pub use identity::identity;
 pub use item::{Item, PaymentPart, Unreadable};
-pub use payment_data::payment_data;
+pub use payment_data::{hold_of, payment_data, payment_json};

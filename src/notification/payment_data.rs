@@ -1,8 +1,12 @@
-//! The decrypted `paymentData`: token number and expiry, nested or flat.
+//! The decrypted `paymentData`: token number and expiry, nested or flat; and why it is held if it does
+//! not open.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
-use crate::domain::{Expiry, PaymentData, TokenNumber};
+use crate::domain::{Expiry, Hold, PaymentData, TokenNumber};
+use crate::jose::OpenError;
+use crate::jose::json::canonical;
 
 /// Reads `{paymentToken: {paymentToken, tokenExpirationMonth, tokenExpirationYear}}` or the same
 /// without the outer object. `None` if there is no well-formed number, or an expiry is there and is
@@ -21,6 +25,23 @@ pub fn payment_data(plaintext: &Value) -> Option<PaymentData> {
         _ => return None,
     };
     Some(PaymentData { number, expiry })
+}
+
+/// The flat form, to be sealed: what [`payment_data`] reads.
+pub fn payment_json(data: &PaymentData) -> Zeroizing<Vec<u8>> {
+    canonical(&json!({
+        "paymentToken": data.number.expose(),
+        "tokenExpirationMonth": data.expiry.map(Expiry::month),
+        "tokenExpirationYear": data.expiry.map(Expiry::year),
+    }))
+}
+
+/// Why what is encrypted is held when it does not open.
+pub fn hold_of(error: OpenError) -> Hold {
+    match error {
+        OpenError::UnknownKey => Hold::UNKNOWN_KEY,
+        OpenError::Refused => Hold::UNREADABLE,
+    }
 }
 
 fn present<'a>(fields: &'a Value, name: &str) -> Option<&'a Value> {

@@ -5,10 +5,10 @@ use zeroize::Zeroizing;
 
 use crate::domain::{BothForms, Hold, PaymentData, Policy, WireForm};
 use crate::jose::json::{canonical, parse};
-use crate::jose::{Keyring, OpenError, StorageKeys};
+use crate::jose::{Keyring, StorageKeys};
 use crate::notification::{
-    Elements, EncryptedList, Envelope, Item, List, PaymentPart, Unreadable, elements, identity,
-    payment_data,
+    Elements, EncryptedList, Envelope, Item, List, PaymentPart, Unreadable, elements, hold_of,
+    identity, payment_data,
 };
 use crate::store::Delivery;
 
@@ -212,12 +212,5 @@ pub fn open_item(mut item: Item, keyring: &Keyring, keys: &StorageKeys) -> Opene
                 plaintext: canonical(&value),
             },
         },
-    }
-}
-
-fn hold_of(error: OpenError) -> Hold {
-    match error {
-        OpenError::UnknownKey => Hold::UNKNOWN_KEY,
-        OpenError::Refused => Hold::UNREADABLE,
     }
 }

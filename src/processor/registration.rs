@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use crate::domain::{Expiry, Input, PaymentData, Policy, Registration, Rule, decide};
+use crate::domain::{Input, Policy, Registration, Rule, decide};
 use crate::jose::json::canonical;
+use crate::notification::payment_json;
 use crate::store::{RegistrationRow, Store, StoreError, Tx};
 
 /// What became of a registration.
@@ -60,12 +61,4 @@ fn register_in(
     // Notifications that came before the registration wait in their deliveries.
     tx.wake_deliveries_parked_for(&id)?;
     Ok(outcome)
-}
-
-fn payment_json(data: &PaymentData) -> zeroize::Zeroizing<Vec<u8>> {
-    canonical(&json!({
-        "paymentToken": data.number.expose(),
-        "tokenExpirationMonth": data.expiry.map(Expiry::month),
-        "tokenExpirationYear": data.expiry.map(Expiry::year),
-    }))
 }
