@@ -1,8 +1,8 @@
 //! Rows of the table of faults at work: each a program of its own, with its own other side.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 
 use openssl::asn1::Asn1Time;
 use openssl::hash::MessageDigest;
@@ -20,8 +20,10 @@ use crate::support::START;
 use crate::support::build::{NUMBER_1, plain, refresh};
 use crate::support::calls::{clock_of, program, sandbox};
 
-/// Seconds that one attempt may take.
-pub const TIMEOUT: u64 = 2;
+/// Seconds that an attempt may take where running out of time is what must happen.
+const SHORT: u64 = 4;
+/// Seconds that any other may take: on a busy machine it must not run out of time by itself.
+pub const LONGEST: u64 = 20;
 
 /// A row at work: a program of its own, with its own other side and one card.
 pub struct Cell {
@@ -31,7 +33,7 @@ pub struct Cell {
     /// None where there is nobody, or not yet.
     pub sandbox: Option<Sandbox>,
     /// Where a connection is refused.
-    port: Option<u16>,
+    refused: Option<SocketAddr>,
 }
 
 impl Cell {
@@ -39,7 +41,7 @@ impl Cell {
         let name = format!("program-{number}");
         let service = format!("SERVICE#{number}");
         let mut sandbox_of_row = None;
-        let mut port = None;
+        let mut refused = None;
         let address = match &row.upstream {
             Upstream::Sandbox(_) => {
                 let started = sandbox(clock_of(clock), |s| s.service_id.clone_from(&service));
@@ -48,24 +50,26 @@ impl Cell {
                 address
             }
             Upstream::Refused => {
-                let unused = TcpListener::bind("127.0.0.1:0")
-                    .unwrap()
-                    .local_addr()
-                    .unwrap();
-                port = Some(unused.port());
+                let unused = nobody();
+                refused = Some(unused);
                 format!("http://{unused}/src/api/digital/payments")
             }
             Upstream::NoSuchHost => "https://tokenkeep.invalid".to_owned(),
             Upstream::Untrusted => untrusted(),
             Upstream::Silent => silent(),
         };
-        let more = json!({ "timeout": TIMEOUT, "get_card_token": true });
+        let timeout = if row.runs_out_of_time() {
+            SHORT
+        } else {
+            LONGEST
+        };
+        let more = json!({ "timeout": timeout, "get_card_token": true });
         let program = program(&address, &service, &more);
         let cell = Self {
             card: format!("card-{number}"),
             program: name,
             sandbox: sandbox_of_row,
-            port,
+            refused,
             row,
         };
         (cell, program)
@@ -94,9 +98,9 @@ impl Cell {
     }
 
     pub fn heal(&mut self, clock: &Arc<AtomicI64>) {
-        if let Some(port) = self.port {
+        if let Some(address) = self.refused {
             let started = sandbox(clock_of(clock), |settings| {
-                settings.listen = format!("127.0.0.1:{port}");
+                settings.listen = address.to_string();
                 settings.service_id = self.program.replace("program-", "SERVICE#");
             });
             started.create_card(new_card(&self.card)).unwrap();
@@ -117,6 +121,15 @@ fn new_card(id: &str) -> NewCard {
         number: Some(TokenNumber::parse(NUMBER_1).unwrap()),
         expiry: Expiry::parse("12", "2031"),
     }
+}
+
+/// An address of this machine where nobody listens, and that no other test will be given: each call has
+/// a host of its own.
+fn nobody() -> SocketAddr {
+    static HOSTS: AtomicU8 = AtomicU8::new(1);
+    let host = Ipv4Addr::new(127, 0, 1, HOSTS.fetch_add(1, Ordering::SeqCst));
+    let listener = TcpListener::bind((host, 0)).unwrap();
+    listener.local_addr().unwrap()
 }
 
 /// Accepts connections with a certificate that it made itself.

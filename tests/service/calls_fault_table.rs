@@ -37,6 +37,15 @@ pub struct Row {
     pub expected: [Expected; 3],
 }
 
+impl Row {
+    /// Whether any of its calls is to end because its time has run out.
+    pub fn runs_out_of_time(&self) -> bool {
+        let is_timeout =
+            |end: &Expected| matches!(end, Retry(_, reasons) if reasons.contains("timeout"));
+        self.expected.iter().any(is_timeout)
+    }
+}
+
 /// The operations, in the order of a row's ends.
 pub const OPERATIONS: [Operation; 3] = [
     Operation::Checkout,

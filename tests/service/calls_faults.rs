@@ -11,13 +11,13 @@ use tokenkeep::api::access::AccessRole;
 use tokenkeep::sandbox::Operation;
 use tokenkeep::store::JobView;
 
-use crate::calls_fault_cells::{Cell, TIMEOUT};
+use crate::calls_fault_cells::{Cell, LONGEST};
 use crate::calls_fault_table::{Expected, OPERATIONS, RETRY_AFTER, rows};
 use crate::support::calls::{HOUR, LONGEST_WAIT, MINUTE, Shop, assert_pair};
 use crate::support::{App, Backend, START, wait_until};
 
 /// Everything goes on at once on a small machine.
-const PATIENCE: Duration = Duration::from_secs(TIMEOUT + 8);
+const PATIENCE: Duration = Duration::from_secs(LONGEST + 10);
 
 /// All rows for one operation.
 struct Matrix {
