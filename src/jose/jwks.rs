@@ -2,16 +2,15 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use josekit::jws::{ES256, JwsVerifier, RS256};
 use openssl::bn::BigNum;
 use openssl::ec::{EcGroup, EcKey};
-use openssl::nid::Nid;
 use openssl::rsa::Rsa;
 use openssl::sha::sha256;
 use serde_json::{Map, Value};
 
+use super::jws_alg::Curve;
 use super::verifying::VerificationKey;
-use super::{JsonFault, guard, json, key_checks};
+use super::{JsonFault, JwsAlg, guard, json, key_checks};
 
 /// Largest set that is read, in bytes; Mastercard's own has a few keys.
 const MAX_SET: usize = 256 * 1024;
@@ -19,16 +18,12 @@ const MAX_SET: usize = 256 * 1024;
 /// Members that hold a private or symmetric key.
 const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
-/// Length of a coordinate on P-256, in bytes.
-const COORDINATE: usize = 32;
-
 const NOT_AN_OBJECT: &str = "is not an object with a kty";
 const HOLDS_PRIVATE_KEY: &str =
     "holds a private or symmetric key, which has no place in a set of public keys";
 const NO_KID: &str = "has no kid, so no token can name it";
 const DUPLICATE_KID: &str = "has the kid of a key before it";
 const NOT_RSA: &str = "does not hold an RSA modulus and exponent (n, e)";
-const NOT_P256: &str = "does not hold a point of P-256 (x, y)";
 
 /// Why a JWK set is not used, neither in whole nor in part. Nothing of the set is quoted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +42,7 @@ pub enum JwksFault {
     Substituted,
 }
 
-/// The keys of a set that verify RS256 or ES256, by their kids. Keys for other uses are left out.
+/// The keys of a set that verify by a [`JwsAlg`], by their kids. Keys for other uses are left out.
 pub(super) fn parse(bytes: &[u8]) -> Result<BTreeMap<String, VerificationKey>, JwksFault> {
     if bytes.len() > MAX_SET {
         return Err(JwksFault::TooLarge);
@@ -71,21 +66,34 @@ pub(super) fn parse(bytes: &[u8]) -> Result<BTreeMap<String, VerificationKey>, J
     Ok(keys)
 }
 
-/// The key, if it is one that verifies RS256 or ES256.
+/// The key, if it is one that verifies by a [`JwsAlg`].
 fn verification_key(jwk: &Map<String, Value>) -> Result<Option<VerificationKey>, &'static str> {
     let kty = text(jwk, "kty").ok_or(NOT_AN_OBJECT)?;
     if kty == "oct" || PRIVATE.iter().any(|name| jwk.contains_key(*name)) {
         return Err(HOLDS_PRIVATE_KEY);
     }
-    let is_for = |alg: &str| jwk.get("alg").is_none_or(|named| named == alg);
     if !is_to_verify(jwk) {
         return Ok(None);
     }
-    match (kty, text(jwk, "crv")) {
-        ("RSA", _) if is_for("RS256") => rsa(jwk).map(Some),
-        ("EC", Some("P-256")) if is_for("ES256") => p256(jwk).map(Some),
+    let named = jwk.get("alg");
+    match kty {
+        // A key that names no alg is for RS256: it is never the token that chooses.
+        "RSA" => named
+            .map_or(Some(JwsAlg::Rs256), rsa_alg)
+            .map(|alg| rsa(jwk, alg))
+            .transpose(),
+        "EC" => text(jwk, "crv")
+            .and_then(Curve::named)
+            .filter(|curve| named.is_none_or(|named| named == curve.alg.name()))
+            .map(|curve| point(jwk, curve))
+            .transpose(),
         _ => Ok(None),
     }
+}
+
+fn rsa_alg(named: &Value) -> Option<JwsAlg> {
+    let alg = JwsAlg::from_name(named.as_str()?)?;
+    alg.is_rsa().then_some(alg)
 }
 
 /// What neither `use` nor `key_ops` forbids.
@@ -97,37 +105,40 @@ fn is_to_verify(jwk: &Map<String, Value>) -> bool {
     jwk.get("use").is_none_or(|named| named == "sig") && jwk.get("key_ops").is_none_or(verifies)
 }
 
-fn rsa(jwk: &Map<String, Value>) -> Result<VerificationKey, &'static str> {
+fn rsa(jwk: &Map<String, Value>, alg: JwsAlg) -> Result<VerificationKey, &'static str> {
     let (n, e) = (number(jwk, "n"), number(jwk, "e"));
     let (n, e) = n.zip(e).ok_or(NOT_RSA)?;
     if let Some(weakness) = key_checks::weakness(&n, &e).map_err(|_| NOT_RSA)? {
         return Err(weakness);
     }
     let spki = Rsa::from_public_components(n, e).and_then(|key| key.public_key_to_der());
-    let spki = spki.map_err(|_| NOT_RSA)?;
-    let verifier = RS256.verifier_from_der(&spki).map_err(|_| NOT_RSA)?;
-    Ok(key(verifier, &spki))
+    key(alg, &spki.map_err(|_| NOT_RSA)?).ok_or(NOT_RSA)
 }
 
-fn p256(jwk: &Map<String, Value>) -> Result<VerificationKey, &'static str> {
-    let coordinate = |name| bytes(jwk, name).filter(|bytes| bytes.len() == COORDINATE);
-    let (x, y) = coordinate("x").zip(coordinate("y")).ok_or(NOT_P256)?;
-    let spki = (|| {
-        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
-        let (x, y) = (BigNum::from_slice(&x)?, BigNum::from_slice(&y)?);
+fn point(jwk: &Map<String, Value>, curve: &Curve) -> Result<VerificationKey, &'static str> {
+    let spki = || {
+        let group = EcGroup::from_curve_name(curve.nid).ok()?;
+        let length = usize::try_from(group.degree()).ok()?.div_ceil(8);
+        let coordinate = |name| {
+            let bytes = bytes(jwk, name).filter(|bytes| bytes.len() == length)?;
+            BigNum::from_slice(&bytes).ok()
+        };
+        let (x, y) = (coordinate("x")?, coordinate("y")?);
         // Refuses a point that is not on the curve.
-        EcKey::from_public_key_affine_coordinates(&group, &x, &y)?.public_key_to_der()
-    })();
-    let spki = spki.map_err(|_| NOT_P256)?;
-    let verifier = ES256.verifier_from_der(&spki).map_err(|_| NOT_P256)?;
-    Ok(key(verifier, &spki))
+        let key = EcKey::from_public_key_affine_coordinates(&group, &x, &y).ok()?;
+        key.public_key_to_der().ok()
+    };
+    spki()
+        .and_then(|spki| key(curve.alg, &spki))
+        .ok_or(curve.not_a_point)
 }
 
-fn key(verifier: impl JwsVerifier + 'static, spki: &[u8]) -> VerificationKey {
-    VerificationKey {
-        verifier: Box::new(verifier),
+fn key(alg: JwsAlg, spki: &[u8]) -> Option<VerificationKey> {
+    Some(VerificationKey {
+        alg,
+        verifier: alg.verifier(spki).ok()?,
         spki_sha256: sha256(spki),
-    }
+    })
 }
 
 fn text<'a>(jwk: &'a Map<String, Value>, name: &str) -> Option<&'a str> {

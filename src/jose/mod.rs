@@ -2,12 +2,13 @@
 //!
 //! A token passes [`guard`] before any key is touched; [`Keyring`] then picks the private key and opens it.
 //! [`StorageKeys`] seals and digests what goes into the database. [`VerificationKeys`] tell whether an answer is
-//! Mastercard's. [`json`] is the strict JSON of all of them.
+//! the other side's, a [`JwsSigner`] signs for the side that has its key. [`json`] is the strict JSON of all of them.
 
 mod enc;
 pub(crate) mod hex;
 mod hmac;
 mod jwks;
+mod jws_alg;
 pub(crate) mod key_checks;
 pub(crate) mod key_files;
 mod key_folder;
@@ -31,6 +32,7 @@ pub use generating::{generate_missing, public_key_pem};
 pub use guard::{OpenPolicy, UnknownKid};
 pub use json::JsonFault;
 pub use jwks::JwksFault;
+pub use jws_alg::JwsAlg;
 pub use key_error::KeyError;
 pub use key_files::exposed_files;
 pub use key_folder::KeyFolder;

@@ -1,7 +1,7 @@
 //! Verifying a JWS: a guard in front of every key, then the key that its `kid` names.
 //!
-//! The key decides the algorithm: an RSA key verifies RS256, a P-256 key ES256. The token's `alg` must only agree
-//! with it, so neither `none` nor an HMAC keyed with a public key has a way in.
+//! The key decides the algorithm: a key on a curve is for one, an RSA key for the one its JWK names, else RS256. The
+//! token's `alg` must only agree with it, so neither `none` nor an HMAC keyed with a public key has a way in.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,14 @@ use zeroize::Zeroizing;
 
 use super::guard::{self, MAX_HEADER, Refused};
 use super::jwks::{self, JwksFault};
-use super::{demonstration, hex, json};
+use super::{JwsAlg, demonstration, hex, json};
 
 /// Longest token, in characters.
 pub const MAX_JWS: usize = 256 * 1024;
 
-/// The algorithms that are verified.
-const ALLOWED_ALGS: [&str; 2] = ["RS256", "ES256"];
-
 /// One public key and the algorithm it verifies.
 pub(super) struct VerificationKey {
+    pub(super) alg: JwsAlg,
     pub(super) verifier: Box<dyn JwsVerifier>,
     /// SHA-256 of the DER SubjectPublicKeyInfo.
     pub(super) spki_sha256: [u8; 32],
@@ -36,6 +34,8 @@ pub struct VerificationKeys {
 pub struct VerifiedJws {
     /// The key that verified it.
     pub kid: String,
+    /// What it was signed by: whether that is accepted here is the caller's to say.
+    pub alg: JwsAlg,
     /// The whole protected header.
     pub header: Map<String, Value>,
     pub payload: Zeroizing<Vec<u8>>,
@@ -47,7 +47,7 @@ pub enum VerifyFault {
     /// Not a compact JWS, too long, or with a header that must not be.
     #[error("not a compact JWS in an accepted form")]
     Malformed,
-    /// `alg` is neither RS256 nor ES256, or not that of the key.
+    /// `alg` is no [`JwsAlg`], or not that of the key.
     #[error("the JWS's alg is not the one its key is for")]
     AlgNotAllowed,
     /// No key is known under the kid. It may be known after the key set was fetched anew.
@@ -56,6 +56,18 @@ pub enum VerifyFault {
     /// The signature is not that key's signature of this header and payload.
     #[error("the JWS's signature is wrong")]
     WrongSignature,
+}
+
+impl VerifyFault {
+    /// The word for it in the reason of a call's failure.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Malformed => "jws-malformed",
+            Self::AlgNotAllowed => "jws-alg-not-allowed",
+            Self::UnknownKid => "jws-unknown-kid",
+            Self::WrongSignature => "jws-wrong-signature",
+        }
+    }
 }
 
 impl From<Refused> for VerifyFault {
@@ -113,7 +125,7 @@ impl VerificationKeys {
             .keys
             .get_key_value(&token.kid)
             .ok_or(VerifyFault::UnknownKid)?;
-        if key.verifier.algorithm().name() != token.alg {
+        if key.alg != token.alg {
             return Err(VerifyFault::AlgNotAllowed);
         }
         key.verifier
@@ -121,6 +133,7 @@ impl VerificationKeys {
             .map_err(|_| VerifyFault::WrongSignature)?;
         Ok(VerifiedJws {
             kid: kid.clone(),
+            alg: key.alg,
             header: token.header,
             payload: token.payload,
         })
@@ -130,7 +143,7 @@ impl VerificationKeys {
 /// A JWS whose form is in order; nothing about it is authentic yet.
 struct Unverified<'a> {
     header: Map<String, Value>,
-    alg: String,
+    alg: JwsAlg,
     kid: String,
     payload: Zeroizing<Vec<u8>>,
     /// Header and payload as they were sent: what is signed.
@@ -161,9 +174,7 @@ impl<'a> Unverified<'a> {
         }
         let alg = guard::text(&header, "alg")?.ok_or(VerifyFault::Malformed)?;
         // Before a key is looked for: an unknown kid makes callers fetch the key set anew.
-        if !ALLOWED_ALGS.contains(&alg.as_str()) {
-            return Err(VerifyFault::AlgNotAllowed);
-        }
+        let alg = JwsAlg::from_name(&alg).ok_or(VerifyFault::AlgNotAllowed)?;
         Ok(Self {
             kid: guard::text(&header, "kid")?.ok_or(VerifyFault::Malformed)?,
             alg,

@@ -4,15 +4,17 @@ use chrono::DateTime;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::call::{Answer, Method, Request, address};
+use super::call::{address, flow_header};
+use super::errors::{refusal, refusal_about_a_card};
 use super::oauth::percent_encode;
-use super::{CallFailure, Client, FailureClass};
+use super::{Client, ErrorBody};
 use crate::domain::{
     CardId, Hold, MaskedFields, Payment, PaymentData, ReportedStatus, without_full_numbers,
 };
 use crate::jose::{Keyring, json};
 use crate::notification::{Item, PaymentPart, hold_of, payment_data};
 use crate::settings::InstantForm;
+use crate::upstream::{Answer, CallFailure, FailureClass, Request};
 
 /// A card's removal, as it is told to Mastercard.
 pub struct DeleteRequest {
@@ -104,15 +106,17 @@ impl Client {
         let mut query = Vec::new();
         query.extend(request.reason.map(|reason| ("reason", reason.word())));
         query.extend(request.requestor.map(|who| ("requestor", who.word())));
+        let url = self.card_address(&request.card_id, "", &query)?;
         let sent = Request {
-            method: Method::Delete,
-            url: self.card_address(&request.card_id, "", &query)?,
-            flow_id: request.flow_id.as_deref(),
+            method: "DELETE",
+            url: &url,
+            headers: flow_header(request.flow_id.as_deref()),
+            body: None,
         };
         let caller = &self.0.caller;
-        let answer = caller.call(&sent, caller.deadline())?;
+        let answer = caller.call(sent, caller.deadline())?;
         if !answer.is_success() {
-            return Err(answer.failure().about_a_card(&answer.error()));
+            return Err(refusal_about_a_card(&answer));
         }
         if answer.status == 204 && answer.body.is_empty() {
             return Ok(());
@@ -139,23 +143,19 @@ impl Client {
                 query
                     .extend((!fingerprint.is_empty()).then_some(("keyFingerprintId", fingerprint)));
             }
-            let sent = Request {
-                method: Method::Get,
-                url: self.card_address(card_id, "", &query)?,
-                flow_id: None,
-            };
-            program.caller.call(&sent, deadline)
+            let url = self.card_address(card_id, "", &query)?;
+            program.caller.call(get(&url), deadline)
         };
         let with_token = program.settings.get_card_token;
         let mut answer = ask(with_token)?;
         // The program may not read tokens: what it may read is asked for again.
-        let may_not =
-            answer.status == 403 && answer.error().detail.as_deref() == Some("INVALID_VALUE");
+        let may_not = answer.status == 403
+            && ErrorBody::parse(&answer.body).detail.as_deref() == Some("INVALID_VALUE");
         if with_token && may_not {
             answer = ask(false)?;
         }
         if !answer.is_success() {
-            return Err(answer.failure().about_a_card(&answer.error()));
+            return Err(refusal_about_a_card(&answer));
         }
         self.card_answer(card_id, answer, keyring)
     }
@@ -180,15 +180,11 @@ impl Client {
             from.iter()
                 .map(|from| ("transactionsFromTimestamp", from.as_str())),
         );
-        let sent = Request {
-            method: Method::Get,
-            url: self.card_address(card_id, "/transactions", &query)?,
-            flow_id: None,
-        };
+        let url = self.card_address(card_id, "/transactions", &query)?;
         let caller = &self.0.caller;
-        let answer = caller.call(&sent, caller.deadline())?;
+        let answer = caller.call(get(&url), caller.deadline())?;
         if !answer.is_success() {
-            return Err(answer.failure());
+            return Err(refusal(&answer));
         }
         match object(&answer)?.get("transactions") {
             Some(list @ Value::Array(items)) if items.iter().all(Value::is_object) => {
@@ -224,7 +220,7 @@ impl Client {
             all.extend((!dpa_id.is_empty()).then_some(("srcDpaId", dpa_id)));
         }
         all.extend(query);
-        let card = format!("{}/cards/{segment}{below}", settings.base_url);
+        let card = format!("{}/cards/{segment}{below}", self.0.base_url);
         Ok(address(&card, &all))
     }
 
@@ -254,6 +250,16 @@ impl Client {
             payment: opened(item.payment, keyring),
             flow_id: answer.flow_id,
         })
+    }
+}
+
+/// A request that only reads.
+fn get(url: &str) -> Request<'_> {
+    Request {
+        method: "GET",
+        url,
+        headers: Vec::new(),
+        body: None,
     }
 }
 

@@ -5,15 +5,19 @@ use std::time::Instant;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::call::{Answer, Method, Request};
+use super::call::flow_header;
 use super::checkout_answer::{Expected, Signed, read_signed};
-use super::{Amount, CallFailure, CheckoutAnswer, Client};
+use super::errors::refusal;
+use super::{Amount, CheckoutAnswer, Client};
 use crate::domain::CardId;
-use crate::jose::{Keyring, VerifyFault, json};
-use crate::settings::ProgramSettings;
+use crate::jose::{JwsAlg, Keyring, VerifyFault, json};
+use crate::settings::CheckoutSettings;
+use crate::upstream::{Answer, CallFailure, Request};
 
 const PATH: &str = "/transaction/credentials";
 const OPTIONS: &str = "dpaTransactionOptions";
+/// What Mastercard signs by.
+const ALGS: [JwsAlg; 2] = [JwsAlg::Rs256, JwsAlg::Es256];
 
 /// What Checkout is asked for.
 pub struct CheckoutRequest {
@@ -37,14 +41,16 @@ impl Client {
         let program = &self.0;
         let deadline = program.caller.deadline();
         let correlation_id = Uuid::now_v7().to_string();
+        let body = body(&program.settings, request, &correlation_id);
         let sent = Request {
-            method: Method::Post(body(&program.settings, request, &correlation_id)),
-            url: format!("{}{PATH}", program.settings.base_url),
-            flow_id: request.flow_id.as_deref(),
+            method: "POST",
+            url: &format!("{}{PATH}", program.base_url),
+            headers: flow_header(request.flow_id.as_deref()),
+            body: Some(("application/json", body.as_bytes())),
         };
-        let answer = program.caller.call(&sent, deadline)?;
+        let answer = program.caller.call(sent, deadline)?;
         if !answer.is_success() {
-            return Err(answer.failure());
+            return Err(refusal(&answer));
         }
         let signed = self
             .signed(&answer, deadline)
@@ -82,7 +88,8 @@ impl Client {
         let program = &self.0;
         let fetch = || {
             let url = &program.settings.verification_url;
-            let fetched = (!url.is_empty()).then(|| program.caller.fetch(url, deadline))?;
+            let fetched =
+                (!url.is_empty()).then(|| program.caller.exchange.fetch(url, deadline))?;
             fetched
                 .inspect_err(|failure| log::warn!("verification_url gave no key set: {failure}"))
                 .ok()
@@ -90,12 +97,10 @@ impl Client {
         let verified = program
             .verification
             .verify(compact, program.clock.now(), fetch);
-        let verified = verified.map_err(|fault| match fault {
-            VerifyFault::Malformed => "jws-malformed",
-            VerifyFault::AlgNotAllowed => "jws-alg-not-allowed",
-            VerifyFault::UnknownKid => "jws-unknown-kid",
-            VerifyFault::WrongSignature => "jws-wrong-signature",
-        })?;
+        let verified = verified.map_err(VerifyFault::word)?;
+        if !ALGS.contains(&verified.alg) {
+            return Err(VerifyFault::AlgNotAllowed.word());
+        }
         match json::parse(&verified.payload) {
             Ok(Value::Object(payload)) => Ok(Signed {
                 header: verified.header,
@@ -118,7 +123,7 @@ fn unverified(mut exploded: Map<String, Value>) -> Result<Signed, &'static str> 
     })
 }
 
-fn body(settings: &ProgramSettings, request: &CheckoutRequest, correlation_id: &str) -> String {
+fn body(settings: &CheckoutSettings, request: &CheckoutRequest, correlation_id: &str) -> String {
     let own = [
         ("srcClientId", settings.src_client_id.as_str()),
         ("srcDpaId", &settings.src_dpa_id),

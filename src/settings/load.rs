@@ -12,8 +12,8 @@ const PREFIX: &str = "TOKENKEEP_";
 /// Read by the command line itself, not a setting.
 const NOT_SETTINGS: [&str; 1] = ["TOKENKEEP_CONFIG"];
 
-/// Tables whose names are Mastercard's words, the case of which counts.
-const OF_WORDS: [&str; 2] = ["NOTIFICATION__STATUS_WORDS__", "NOTIFICATION__ALIASES__"];
+/// Tables whose names are the other side's words, the case of which counts.
+const OF_WORDS: [&str; 2] = ["__STATUS_WORDS__", "__ALIASES__"];
 
 /// What the command line says.
 #[derive(Debug, Default, Clone)]
@@ -46,7 +46,7 @@ impl Settings {
             let defaults = table.clone();
             overlay(&mut table, parse(&place, &text)?);
             if let Err(error) = check(&place, &table) {
-                return Err(mistakes::in_file(&place, &text, &defaults).unwrap_or(error));
+                return Err(mistakes::in_file(&place, &text, &defaults, &table).unwrap_or(error));
             }
         }
         overlay_environment(&mut table, environment)?;
@@ -167,26 +167,17 @@ fn overlay_environment(
     let mut variables: Vec<_> = environment.into_iter().filter_map(ours).collect();
     // DATABASE_URL first, TOKENKEEP_DATABASE_URL over it.
     variables.sort_by(|(_, one, _), (_, other, _)| one.cmp(other));
+    let variables = typed(table, variables)?;
     let without = |left_out: Option<&str>| {
         let mut table = table.clone();
         let used = variables
             .iter()
             .filter(|(_, name, _)| Some(name.as_str()) != left_out);
         for (setting, _, value) in used {
-            let value = from_text(get(&table, setting), value);
-            set(&mut table, setting, value);
+            set(&mut table, setting, value.clone());
         }
         table
     };
-    for (setting, name, _) in &variables {
-        let known = mistakes::template(setting, table);
-        if get(&known, setting).is_none() {
-            return Err(SettingsError::Wrong {
-                place: name.clone(),
-                message: mistakes::unknown(setting, &known),
-            });
-        }
-    }
     let all = without(None);
     if let Err(error) = check("the environment", &all) {
         let mut names = variables.iter().map(|(_, name, _)| name);
@@ -197,6 +188,32 @@ fn overlay_environment(
     }
     *table = all;
     Ok(())
+}
+
+/// The variables, each with a value of the type that its setting has.
+fn typed(
+    table: &Table,
+    variables: Vec<(String, String, String)>,
+) -> Result<Vec<(String, String, Value)>, SettingsError> {
+    // With them as they are: the kind of a program may be among them.
+    let mut laid = table.clone();
+    for (setting, _, text) in &variables {
+        set(&mut laid, setting, text.as_str().into());
+    }
+    let typed = |(setting, name, text): (String, String, String)| {
+        let known = mistakes::template(&setting, table, &laid);
+        match get(&known, &setting) {
+            Some(current) => {
+                let value = from_text(current, &text);
+                Ok((setting, name, value))
+            }
+            None => Err(SettingsError::Wrong {
+                message: mistakes::unknown(&setting, &known),
+                place: name,
+            }),
+        }
+    };
+    variables.into_iter().map(typed).collect()
 }
 
 /// `TOKENKEEP_RECEIVER__MAX_BODY` as `receiver.max_body`; `DATABASE_URL` as it is.
@@ -213,7 +230,7 @@ fn setting_of(name: &str) -> Option<String> {
         .any(|prefix| setting.starts_with(prefix));
     let word = OF_WORDS
         .iter()
-        .find_map(|table| setting.strip_prefix(table));
+        .find_map(|table| Some(setting.split_once(table)?.1));
     let word = word.unwrap_or_default();
     let table = setting.strip_suffix(word).unwrap_or(setting);
     (!is_other).then(|| format!("{}{word}", table.to_lowercase().replace("__", ".")))
@@ -242,18 +259,20 @@ pub(super) fn set(table: &mut Table, name: &str, value: Value) {
     }
 }
 
-/// The text as a value of the kind the setting has now; as text where it has none. What does not
-/// fit is left as text, and refused when it is checked.
-fn from_text(current: Option<&Value>, text: &str) -> Value {
+/// The text as a value of the type the setting has now. What does not fit is left as text, and refused
+/// when it is checked.
+fn from_text(current: &Value, text: &str) -> Value {
     let parsed = match current {
-        Some(Value::Integer(_)) => text.parse().ok().map(Value::Integer),
-        Some(Value::Boolean(_)) => text.parse().ok().map(Value::Boolean),
-        Some(Value::Array(_)) => {
+        Value::Integer(_) => text.parse().ok().map(Value::Integer),
+        Value::Boolean(_) => text.parse().ok().map(Value::Boolean),
+        Value::Array(items) => {
+            let like = items.first().cloned().unwrap_or_else(|| "".into());
             let items = text
                 .split(',')
                 .map(str::trim)
                 .filter(|item| !item.is_empty());
-            Some(Value::Array(items.map(Value::from).collect()))
+            let items = items.map(|item| from_text(&like, item));
+            Some(Value::Array(items.collect()))
         }
         _ => None,
     };

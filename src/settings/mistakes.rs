@@ -4,12 +4,11 @@ use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
 use super::load::{SettingsError, check, get, set};
+use super::programs::ProgramKind;
 
-/// A program with every setting it can have, to know their names and kinds.
-const PROGRAM: &str = include_str!("program.toml");
 const PROGRAMS: &str = "programs";
-/// A table whose names are the merchant's, too.
-const STATUS_WORDS: &str = "notification.status_words";
+/// Tables whose names are the merchant's, too.
+const OF_NAMES: [&str; 2] = ["status_words", "extra_headers"];
 /// Names less alike than this are no suggestion.
 const LIKENESS: f64 = 0.75;
 
@@ -23,8 +22,14 @@ struct Entry {
 }
 
 /// Looks for the setting that makes a file unfit, each one by itself over the defaults, and says
-/// where it stands: `PLACE:LINE:COLUMN`. None if every one of them alone is in order.
-pub(super) fn in_file(place: &str, text: &str, defaults: &Table) -> Option<SettingsError> {
+/// where it stands: `PLACE:LINE:COLUMN`. None if every one of them alone is in order. `laid` has the
+/// file over the defaults.
+pub(super) fn in_file(
+    place: &str,
+    text: &str,
+    defaults: &Table,
+    laid: &Table,
+) -> Option<SettingsError> {
     let root = DeTable::parse(text).ok()?;
     let mut entries = Vec::new();
     collect(root.get_ref(), "", &mut entries);
@@ -33,7 +38,7 @@ pub(super) fn in_file(place: &str, text: &str, defaults: &Table) -> Option<Setti
         message,
     };
     entries.into_iter().find_map(|entry| {
-        let known = template(&entry.name, defaults);
+        let known = template(&entry.name, defaults, laid);
         if get(&known, &entry.name).is_none() {
             return Some(at(entry.name_at, unknown(&entry.name, &known)));
         }
@@ -64,22 +69,29 @@ pub(super) fn unknown(name: &str, known: &Table) -> String {
 }
 
 /// The defaults with a program of the name that a setting is of, if it is one of a program's, and
-/// with the status word that it is, if it is one.
-pub(super) fn template(name: &str, defaults: &Table) -> Table {
+/// with the status word or header that it is, if it is one. The program is of the kind that it has in
+/// `laid`.
+pub(super) fn template(name: &str, defaults: &Table, laid: &Table) -> Table {
     let mut known = defaults.clone();
     let program = name
         .strip_prefix(PROGRAMS)
         .and_then(|rest| rest.strip_prefix('.'));
     let program = program.and_then(|rest| rest.split('.').next());
-    if let (Some(program), Ok(fields)) = (program, PROGRAM.parse::<Table>()) {
-        set(
-            &mut known,
-            &format!("{PROGRAMS}.{program}"),
-            Value::Table(fields),
-        );
+    if let Some(program) = program {
+        let program = format!("{PROGRAMS}.{program}");
+        let kind = get(laid, &format!("{program}.kind")).cloned();
+        // A kind that is none is refused where it stands.
+        let kind: ProgramKind = kind.and_then(|k| k.try_into().ok()).unwrap_or_default();
+        if let Ok(fields) = kind.template().parse::<Table>() {
+            set(&mut known, &program, Value::Table(fields));
+        }
     }
-    let is_word = |rest: &str| rest.starts_with('.');
-    if name.strip_prefix(STATUS_WORDS).is_some_and(is_word) {
+    let is_in = |table: &str| {
+        let before = name.split_once(&format!(".{table}."));
+        let table = before.and_then(|(before, _)| get(&known, &format!("{before}.{table}")));
+        table.is_some_and(Value::is_table)
+    };
+    if OF_NAMES.iter().any(|table| is_in(table)) {
         set(&mut known, name, Value::from("ACTIVE"));
     }
     known

@@ -18,14 +18,17 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use crate::domain::{
-    BothForms, CryptogramPolicy, MismatchPolicy, Policy, ProgramMatch, UnknownCardPolicy, WireForm,
+    BothForms, CryptogramPolicy, MismatchPolicy, Policy, ProgramMatch, TokensOfCard,
+    UnknownCardPolicy, WireForm,
 };
 use crate::jose::{Enc, OpenPolicy, UnknownKid};
 use crate::telemetry::LogFormat;
 
 pub use load::{Overrides, SettingsError};
 pub use programs::{
-    BaseStringForm, DynamicDataType, InstantForm, ProgramFault, ProgramKind, ProgramSettings,
+    AllianceSettings, BaseStringForm, CallMethod, CheckoutSettings, ConnectionSettings,
+    DynamicDataType, ExtraHeaders, InstantForm, KindSettings, ProcessingSettings, ProgramFault,
+    ProgramSettings, StatusWords, TimestampType, TimestampUnit,
 };
 
 /// The commented default file.
@@ -238,10 +241,19 @@ impl Settings {
     /// The policy the domain follows.
     pub fn policy(&self) -> Policy {
         let has_service_id = |(name, program): (&String, &ProgramSettings)| {
-            (!program.service_id.is_empty()).then(|| ProgramMatch {
+            let service_id = &program.checkout()?.service_id;
+            (!service_id.is_empty()).then(|| ProgramMatch {
                 name: name.clone(),
-                service_id: program.service_id.clone(),
+                service_id: service_id.clone(),
             })
+        };
+        let tokens_of = |(name, program): (&String, &ProgramSettings)| {
+            let tokens = match &program.kind {
+                KindSettings::MastercardCheckout(_) => return None,
+                KindSettings::MastercardProcessing(_) => TokensOfCard::Many,
+                KindSettings::Alliance(_) => TokensOfCard::One,
+            };
+            Some((name.clone(), tokens))
         };
         let default = &self.policy.default_program;
         Policy {
@@ -253,6 +265,7 @@ impl Settings {
             checkout_on_expiry_change: self.policy.checkout_on_expiry_change,
             retry_window: self.policy.retry_window.saturating_mul(1000),
             programs: self.programs.iter().filter_map(has_service_id).collect(),
+            token_programs: self.programs.iter().filter_map(tokens_of).collect(),
             default_program: (!default.is_empty()).then(|| default.clone()),
             wire: self.notification.clone(),
         }

@@ -1,7 +1,7 @@
 //! How the layers of settings go over one another, and how mistakes in them are told.
 
-use super::{Overrides, Role, Settings, SettingsError};
-use crate::domain::{Policy, WireForm};
+use super::{KindSettings, Overrides, Role, Settings, SettingsError};
+use crate::domain::{Policy, TokenStatus, WireForm};
 use crate::jose::OpenPolicy;
 
 fn load(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
@@ -45,10 +45,53 @@ fn variables_reach_nested_settings_whatever_their_order() {
         ("TOKENKEEP_ROLES", "receive, process"),
     ])
     .unwrap();
-    assert_eq!(settings.programs["shop"].service_id, "2025");
+    assert_eq!(
+        settings.programs["shop"].checkout().unwrap().service_id,
+        "2025"
+    );
     assert_eq!(settings.receiver.max_body, 2048);
     assert_eq!(settings.keys.to_string_lossy(), "2025");
     assert_eq!(settings.roles, [Role::Receive, Role::Process]);
+}
+
+#[test]
+fn a_programs_variables_have_the_types_of_its_settings() {
+    let settings = load(&[
+        ("TOKENKEEP_PROGRAMS__SHOP__KIND", "mastercard-checkout"),
+        ("TOKENKEEP_PROGRAMS__SHOP__RATE", "7"),
+        ("TOKENKEEP_PROGRAMS__SHOP__GET_CARD_TOKEN", "true"),
+        ("TOKENKEEP_PROGRAMS__BANK__KIND", "mastercard-processing"),
+        ("TOKENKEEP_PROGRAMS__BANK__TIMEOUT", "3"),
+        ("TOKENKEEP_PROGRAMS__BANK__PAYLOAD_ENCRYPTION", "false"),
+        ("TOKENKEEP_PROGRAMS__BANK__NOT_FOUND_STATUSES", "400, 404"),
+        ("TOKENKEEP_PROGRAMS__BANK__NOT_FOUND_CODES", "A, B"),
+        (
+            "TOKENKEEP_PROGRAMS__BANK__STATUS_WORDS__Paused",
+            "SUSPENDED",
+        ),
+    ])
+    .unwrap();
+    let shop = &settings.programs["shop"];
+    assert_eq!(shop.connection.rate(), 7);
+    assert!(shop.checkout().unwrap().get_card_token);
+    let bank = &settings.programs["bank"];
+    assert_eq!(bank.connection.timeout().as_secs(), 3);
+    let KindSettings::MastercardProcessing(bank) = &bank.kind else {
+        panic!("not of its kind");
+    };
+    assert!(!bank.payload_encryption);
+    assert_eq!(bank.not_found_statuses, [400, 404]);
+    assert_eq!(bank.not_found_codes, ["A", "B"]);
+    let meaning = bank.status_words.meaning("Paused");
+    assert_eq!(meaning, Some(&TokenStatus::Suspended));
+    let told = mistake(&[
+        ("TOKENKEEP_PROGRAMS__SHOP__KIND", "mastercard-checkout"),
+        ("TOKENKEEP_PROGRAMS__SHOP__RATE", "fast"),
+    ]);
+    assert!(
+        told.starts_with("TOKENKEEP_PROGRAMS__SHOP__RATE: "),
+        "{told}"
+    );
 }
 
 #[test]
@@ -128,6 +171,36 @@ fn a_mistake_in_a_file_is_told_with_line_column_and_what_was_probably_meant() {
     assert_eq!(
         program,
         "3:1: there is no setting programs.shop.servise_id; did you mean programs.shop.service_id?"
+    );
+}
+
+#[test]
+fn a_setting_of_another_kind_of_program_is_told_with_its_line_and_the_nearest() {
+    let told = mistake_in_file(
+        "[programs.issuer]\nkind = \"mastercard-processing\"\nsrc_client_id = \"x\"\n\
+         [programs.bank]\nkind = \"alliance\"\n",
+    );
+    assert!(
+        told.starts_with("3:1: there is no setting programs.issuer.src_client_id"),
+        "{told}"
+    );
+    let told = mistake_in_file("[programs.bank]\nkind = \"alliance\"\nsigning_keys = \"x\"\n");
+    assert_eq!(
+        told,
+        "3:1: there is no setting programs.bank.signing_keys; did you mean programs.bank.signing_key?"
+    );
+    let word = "[programs.bank]\nkind = \"alliance\"\n[programs.bank.status_words]\nB = \"BAD\"\n";
+    let told = mistake_in_file(word);
+    assert!(
+        told.starts_with("4:5: programs.bank.status_words.B: a status word"),
+        "{told}"
+    );
+    let header =
+        "[programs.bank]\nkind = \"mastercard-processing\"\nextra_headers = { Host = \"x\" }\n";
+    let told = mistake_in_file(header);
+    assert!(
+        told.starts_with("3:26: programs.bank.extra_headers.Host: "),
+        "{told}"
     );
 }
 

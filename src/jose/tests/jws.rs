@@ -21,10 +21,9 @@ pub struct Keys {
 impl Keys {
     pub fn new() -> Self {
         let pem = fs::read(repository("src/sandbox/keys/payload-verification.pem")).unwrap();
-        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
         Self {
             rsa: PKey::private_key_from_pem(&pem).unwrap(),
-            ec: PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap(),
+            ec: key_on(Nid::X9_62_PRIME256V1),
         }
     }
 
@@ -63,13 +62,23 @@ pub fn rsa_jwk(key: &PKey<Private>, kid: &str) -> Value {
 
 pub fn ec_jwk(key: &PKey<Private>, kid: &str) -> Value {
     let ec = key.ec_key().unwrap();
+    let (crv, length) = match ec.group().curve_name().unwrap() {
+        Nid::SECP384R1 => ("P-384", 48),
+        Nid::SECP521R1 => ("P-521", 66),
+        _ => ("P-256", 32),
+    };
     let (mut x, mut y) = (BigNum::new().unwrap(), BigNum::new().unwrap());
     let mut context = BigNumContext::new().unwrap();
     ec.public_key()
         .affine_coordinates(ec.group(), &mut x, &mut y, &mut context)
         .unwrap();
-    let number = |number: BigNum| URL_SAFE_NO_PAD.encode(number.to_vec_padded(32).unwrap());
-    json!({ "kty": "EC", "crv": "P-256", "kid": kid, "x": number(x), "y": number(y) })
+    let number = |number: BigNum| URL_SAFE_NO_PAD.encode(number.to_vec_padded(length).unwrap());
+    json!({ "kty": "EC", "crv": crv, "kid": kid, "x": number(x), "y": number(y) })
+}
+
+pub fn key_on(curve: Nid) -> PKey<Private> {
+    let group = EcGroup::from_curve_name(curve).unwrap();
+    PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
 }
 
 #[track_caller]

@@ -9,6 +9,7 @@ mod jws;
 mod keyring;
 mod opening;
 mod sealing;
+mod signing;
 mod verification_sets;
 mod verifying;
 mod verifying_attacks;

@@ -1,10 +1,11 @@
 //! JWK sets: which keys are taken, which are left out, and what refuses a whole set.
 
+use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use serde_json::{Value, json};
 
-use super::jws::{Keys, ec_jwk, rsa_jwk};
+use super::jws::{Keys, ec_jwk, key_on, rsa_jwk};
 use super::*;
 use crate::jose::{JsonFault, JwksFault, VerificationKeys, VerifyFault};
 
@@ -41,6 +42,7 @@ fn keys_for_other_uses_and_of_other_kinds_are_left_out() {
     let keys = Keys::new();
     let rsa = rsa_jwk(&keys.rsa, "a");
     let ec = ec_jwk(&keys.ec, "a");
+    let p384 = ec_jwk(&key_on(Nid::SECP384R1), "a");
     for left_out in [
         with(&rsa, "use", json!("enc")),
         with(&rsa, "use", json!(7)),
@@ -48,12 +50,16 @@ fn keys_for_other_uses_and_of_other_kinds_are_left_out() {
         with(&rsa, "key_ops", json!([])),
         with(&rsa, "key_ops", json!("verify")),
         with(&rsa, "alg", json!("RSA-OAEP-256")),
-        with(&rsa, "alg", json!("RS512")),
+        with(&rsa, "alg", json!("ES256")),
+        with(&rsa, "alg", json!("rs512")),
         with(&rsa, "alg", json!("PS256")),
         with(&rsa, "alg", json!("HS256")),
         with(&ec, "alg", json!("ES384")),
         with(&ec, "alg", json!("ES521")),
-        with(&ec, "crv", json!("P-384")),
+        with(&ec, "alg", json!("RS256")),
+        with(&p384, "alg", json!("ES256")),
+        with(&ec, "crv", json!("secp256k1")),
+        with(&ec, "crv", json!("p-256")),
         with(&ec, "crv", json!(null)),
         json!({ "kty": "OKP", "crv": "Ed25519", "kid": "a", "x": "AAAA" }),
         json!({ "kty": "new", "kid": "a" }),
@@ -159,6 +165,33 @@ fn j32_weak_and_broken_keys_refuse_the_set() {
         problem.starts_with("has a modulus of less than"),
         "{problem}"
     );
+}
+
+#[test]
+fn a_point_must_lie_on_the_curve_that_is_named_and_have_its_length() {
+    let keys = [Nid::X9_62_PRIME256V1, Nid::SECP384R1, Nid::SECP521R1];
+    let keys = keys.map(|curve| ec_jwk(&key_on(curve), "a"));
+    for jwk in &keys {
+        assert_eq!(kids(&parse(std::slice::from_ref(jwk)).unwrap()), ["a"]);
+        for crv in ["P-256", "P-384", "P-521"] {
+            let expected = match crv {
+                "P-256" => "does not hold a point of P-256 (x, y)",
+                "P-384" => "does not hold a point of P-384 (x, y)",
+                _ => "does not hold a point of P-521 (x, y)",
+            };
+            let named = with(jwk, "crv", json!(crv));
+            if jwk["crv"] != crv {
+                assert_eq!(problem(std::slice::from_ref(&named)), (1, expected));
+            }
+            let swapped = with(&named, "x", named["y"].clone());
+            assert_eq!(problem(&[swapped]), (1, expected));
+            let y = URL_SAFE_NO_PAD.decode(jwk["y"].as_str().unwrap()).unwrap();
+            for y in [&y[1..], &[&[0], y.as_slice()].concat()] {
+                let misfit = with(&named, "y", json!(URL_SAFE_NO_PAD.encode(y)));
+                assert_eq!(problem(&[misfit]), (1, expected));
+            }
+        }
+    }
 }
 
 #[test]

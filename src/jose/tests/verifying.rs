@@ -1,11 +1,9 @@
 //! Verifying a JWS: its form, its header, its key, its signature.
 
-use openssl::ec::{EcGroup, EcKey};
 use openssl::nid::Nid;
-use openssl::pkey::PKey;
 use serde_json::{Map, Value, json};
 
-use super::jws::{ES, Keys, PAYLOAD, RS, assert_refused, ec_jwk, rsa_jwk};
+use super::jws::{ES, Keys, PAYLOAD, RS, assert_refused, ec_jwk, key_on, rsa_jwk};
 use super::*;
 use crate::jose::{JwsSigner, VerificationKeys, VerifyFault};
 
@@ -36,11 +34,11 @@ fn the_sandboxs_signer_makes_what_the_repositorys_key_set_verifies() {
     let set = VerificationKeys::parse_jwks(&set).unwrap();
     let kid = set.kids().next().unwrap().to_owned();
     let header = Map::from_iter([("kid".to_owned(), Value::from(kid))]);
-    let token = JwsSigner::from_pem(&pem).unwrap().sign(header, PAYLOAD);
+    let token = JwsSigner::from_pem(&pem, None).unwrap();
+    let token = token.sign(header, PAYLOAD);
     assert_eq!(*set.verify(&token.unwrap()).unwrap().payload, PAYLOAD);
     assert!(set.holds_demonstration_key());
-    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
-    let other = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
+    let other = key_on(Nid::X9_62_PRIME256V1);
     let other = json!({ "keys": [ec_jwk(&other, "own")] }).to_string();
     let other = VerificationKeys::parse_jwks(other.as_bytes()).unwrap();
     assert!(!other.holds_demonstration_key());

@@ -40,6 +40,11 @@ impl Signer {
         }
     }
 
+    /// Whether everybody has its key, because it lies in the repository.
+    pub fn holds_demonstration_key(&self) -> bool {
+        self.key.is_demonstration()
+    }
+
     /// The `Authorization` header for one attempt. `nonce` and `timestamp` (seconds since 1970) must
     /// be fresh each time; `body` is what goes over the wire, empty where there is none.
     ///

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::support::*;
 use crate::domain::Expiry;
-use crate::mastercard::{CallFailure, CheckoutAnswer, FailureClass};
+use crate::mastercard::CheckoutAnswer;
+use crate::upstream::{CallFailure, FailureClass};
 
 #[test]
 fn a_signed_answer_is_opened() {

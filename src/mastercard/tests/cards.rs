@@ -8,9 +8,8 @@ use serde_json::{Value, json};
 use super::support::*;
 use crate::domain::{Expiry, Hold, Payment, ReportedStatus, Status};
 use crate::jose::encrypt;
-use crate::mastercard::{
-    CallFailure, CardAnswer, DeleteReason, DeleteRequest, FailureClass, Requestor,
-};
+use crate::mastercard::{CardAnswer, DeleteReason, DeleteRequest, Requestor};
+use crate::upstream::{CallFailure, FailureClass};
 
 fn delete(answer: Vec<u8>) -> Result<(), CallFailure> {
     let other = Recorder::start(move |_| answer.clone());

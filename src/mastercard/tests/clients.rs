@@ -6,25 +6,31 @@ use tempfile::TempDir;
 
 use super::support::*;
 use crate::domain::WireForm;
-use crate::mastercard::{Client, ClientError};
-use crate::settings::ProgramSettings;
+use crate::mastercard::Client;
+use crate::settings::CheckoutSettings;
 use crate::telemetry::Clock;
+use crate::upstream::ClientError;
 
 const PASSWORD: &str = "keystorepassword";
 
-fn made(settings: &ProgramSettings, keys: &TempDir) -> Result<Client, ClientError> {
-    let clock = Clock::from_fn(|| NOW);
-    Client::new("my-shop", settings, keys.path(), WireForm::default(), clock)
+fn checkout(more: &str) -> CheckoutSettings {
+    settings("http://127.0.0.1:9", more).1
 }
 
-fn refusal(settings: &ProgramSettings, keys: &TempDir) -> String {
+fn made(settings: &CheckoutSettings, keys: &TempDir) -> Result<Client, ClientError> {
+    let (connection, _) = super::support::settings("http://127.0.0.1:9", "");
+    let (wire, clock) = (WireForm::default(), Clock::from_fn(|| NOW));
+    Client::new("my-shop", &connection, settings, keys.path(), wire, clock)
+}
+
+fn refusal(settings: &CheckoutSettings, keys: &TempDir) -> String {
     made(settings, keys).err().unwrap().to_string()
 }
 
 #[test]
 fn a_program_that_cannot_be_called_says_which_setting_is_empty() {
     let keys = key_folder();
-    type Clear = fn(&mut ProgramSettings);
+    type Clear = fn(&mut CheckoutSettings);
     let empty: [(&str, Clear); 4] = [
         ("consumer_key", |settings| settings.consumer_key.clear()),
         ("signing_key", |settings| settings.signing_key.clear()),
@@ -32,7 +38,7 @@ fn a_program_that_cannot_be_called_says_which_setting_is_empty() {
         ("service_id", |settings| settings.service_id.clear()),
     ];
     for (name, clear) in empty {
-        let mut settings = settings("http://127.0.0.1:9", "");
+        let mut settings = checkout("");
         clear(&mut settings);
         let told = refusal(&settings, &keys);
         assert_eq!(told, format!("programs.my-shop.{name} is empty"));
@@ -42,7 +48,7 @@ fn a_program_that_cannot_be_called_says_which_setting_is_empty() {
 #[test]
 fn a_signing_key_that_is_not_there_is_told_with_its_file() {
     let keys = key_folder();
-    let mut settings = settings("http://127.0.0.1:9", "");
+    let mut settings = checkout("");
     settings.signing_key = "signing/no.p12".to_owned();
     let told = refusal(&settings, &keys);
     assert!(told.contains("signing/no.p12: entity not found"), "{told}");
@@ -72,13 +78,13 @@ fn the_password_is_read_from_its_file_wherever_that_is() {
         fs::write(keys.path().join(relative), &text).unwrap();
         fs::write(full, &text).unwrap();
         for file in [relative, full] {
-            let mut settings = settings("http://127.0.0.1:9", "");
+            let mut settings = checkout("");
             settings.signing_key = "signing/shop.p12".to_owned();
             settings.signing_key_password_file = file.to_owned();
             assert!(made(&settings, &keys).is_ok(), "{file}");
         }
     }
-    let mut settings = settings("http://127.0.0.1:9", "");
+    let mut settings = checkout("");
     settings.signing_key = "signing/shop.p12".to_owned();
     let without = refusal(&settings, &keys);
     assert!(
@@ -104,7 +110,7 @@ fn demonstration_key() -> openssl::pkey::PKey<openssl::pkey::Private> {
 
 #[test]
 fn the_variable_of_a_password_is_named_after_the_program() {
-    let named = crate::mastercard::client::password_variable;
+    let named = crate::mastercard::credential::password_variable;
     assert_eq!(named("shop"), "TOKENKEEP_SIGNING_PASSWORD_SHOP");
     assert_eq!(named("my-shop.2"), "TOKENKEEP_SIGNING_PASSWORD_MY_SHOP_2");
 }
@@ -112,7 +118,7 @@ fn the_variable_of_a_password_is_named_after_the_program() {
 #[test]
 fn a_key_set_that_cannot_be_used_is_told_with_its_file() {
     let keys = key_folder();
-    let settings = settings("http://127.0.0.1:9", "");
+    let settings = checkout("");
     let more = keys.path().join("verification/more.json");
     fs::write(&more, "{}").unwrap();
     let told = refusal(&settings, &keys);
@@ -133,13 +139,7 @@ fn a_key_set_that_cannot_be_used_is_told_with_its_file() {
 #[test]
 fn an_operator_is_told_what_makes_answers_unbelievable_or_too_believable() {
     let keys = key_folder();
-    let base = "http://127.0.0.1:9";
-    let remarks = |more: &str| {
-        made(&settings(base, more), &keys)
-            .unwrap()
-            .remarks()
-            .to_vec()
-    };
+    let remarks = |more: &str| made(&checkout(more), &keys).unwrap().remarks().to_vec();
     assert!(remarks("").is_empty());
     let accepting = remarks("accept_unverified_checkout = true");
     assert_eq!(accepting.len(), 1);
@@ -154,7 +154,7 @@ fn an_operator_is_told_what_makes_answers_unbelievable_or_too_believable() {
 #[test]
 fn a_demonstration_key_is_known_whether_it_signs_or_verifies() {
     let keys = key_folder();
-    let settings = settings("http://127.0.0.1:9", "");
+    let settings = checkout("");
     assert!(made(&settings, &keys).unwrap().holds_demonstration_key());
     let own = openssl::rsa::Rsa::generate(2048).unwrap();
     let own = own.private_key_to_pem().unwrap();

@@ -1,6 +1,7 @@
 //! What the tests of this room share: the other side as a recorder with answers of the test's choice,
 //! and Checkout answers as Mastercard signs them, with any part out of order.
 
+mod algorithms;
 mod amounts;
 mod answers;
 mod bindings;
@@ -10,6 +11,6 @@ mod clients;
 mod error_forms;
 mod headers;
 mod requests;
-mod support;
+pub(super) mod support;
 mod transport;
 mod verification;

@@ -3,9 +3,8 @@
 use serde_json::json;
 
 use super::support::*;
-use crate::mastercard::{
-    Amount, CheckoutRequest, Client, DeleteReason, DeleteRequest, FailureClass, Requestor,
-};
+use crate::mastercard::{Amount, CheckoutRequest, Client, DeleteReason, DeleteRequest, Requestor};
+use crate::upstream::FailureClass;
 
 pub fn delete_request(id: &str) -> DeleteRequest {
     DeleteRequest {

@@ -12,7 +12,7 @@ use openssl::ssl::{SslAcceptor, SslMethod};
 use openssl::x509::X509;
 
 use super::support::*;
-use crate::mastercard::{CallFailure, FailureClass};
+use crate::upstream::{CallFailure, FailureClass};
 
 /// Gets the transactions, which need no key to be understood.
 fn call(address: &str) -> Result<serde_json::Value, CallFailure> {

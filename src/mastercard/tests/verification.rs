@@ -148,9 +148,15 @@ fn a_set_that_cannot_be_fetched_or_used_leaves_the_old_keys_in_place() {
 #[test]
 fn a_kid_that_names_another_key_at_the_next_fetch_is_not_believed() {
     use crate::jose::VerifyFault::{UnknownKid, WrongSignature};
-    use crate::mastercard::verification::Verification;
+    use crate::upstream::{KeySetFiles, Verification};
     let keys = without_files();
-    let verification = Verification::load(keys.path(), "shop", true).unwrap();
+    let verification = Verification::load(
+        keys.path(),
+        KeySetFiles::Folder("verification"),
+        "shop",
+        true,
+    )
+    .unwrap();
     let foreign = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
     let signed = |kid: &str| {
         let header = serde_json::json!({ "alg": "RS256", "kid": kid });

@@ -2,51 +2,150 @@
 
 use std::time::Duration;
 
-use super::{BaseStringForm, DynamicDataType, ProgramFault, ProgramKind, ProgramSettings};
+use rstest::rstest;
 
-const LISTED: &str = include_str!("../program.toml");
+use super::{
+    BaseStringForm, CheckoutSettings, DynamicDataType, KindSettings, ProgramFault, ProgramKind,
+    ProgramSettings,
+};
+use crate::settings::DEFAULTS;
 
-fn program(more: &str) -> Result<ProgramSettings, String> {
-    let text = format!("kind = \"mastercard-checkout\"\n{more}");
+fn program_of(kind: &str, more: &str) -> Result<ProgramSettings, String> {
+    let text = format!("kind = \"{kind}\"\n{more}");
     toml::from_str(&text).map_err(|error| error.message().to_owned())
 }
 
-#[test]
-fn the_defaults_are_those_that_are_listed() {
-    let listed: ProgramSettings = toml::from_str(LISTED).unwrap();
-    let defaults = program("").unwrap();
+fn program(more: &str) -> Result<ProgramSettings, String> {
+    program_of("mastercard-checkout", more)
+}
+
+fn checkout(more: &str) -> CheckoutSettings {
+    program(more).unwrap().checkout().unwrap().clone()
+}
+
+#[rstest]
+#[case("mastercard-checkout", ProgramKind::MastercardCheckout)]
+#[case("mastercard-processing", ProgramKind::MastercardProcessing)]
+#[case("alliance", ProgramKind::Alliance)]
+fn the_defaults_of_a_kind_are_those_that_are_listed(#[case] name: &str, #[case] kind: ProgramKind) {
+    let listed: ProgramSettings = toml::from_str(kind.template()).unwrap();
+    let defaults = program_of(name, "").unwrap();
     assert_eq!(format!("{listed:?}"), format!("{defaults:?}"));
-    assert_eq!(defaults.kind, ProgramKind::MastercardCheckout);
-    assert_eq!(
-        defaults.base_url,
-        "https://sandbox.api.mastercard.com/src/api/digital/payments"
-    );
-    assert_eq!(
-        defaults.dynamic_data_type.word(),
-        "CARD_APPLICATION_CRYPTOGRAM_SHORT_FORM"
-    );
-    assert_eq!(defaults.oauth_base_string, BaseStringForm::Mastercard);
-    assert_eq!((defaults.rate(), defaults.concurrency()), (50, 16));
-    assert_eq!(defaults.timeout(), Duration::from_secs(30));
+    let connection = &defaults.connection;
+    assert_eq!(connection.base_url, kind.base_url());
+    assert_eq!((connection.rate(), connection.concurrency()), (50, 16));
+    assert_eq!(connection.timeout(), Duration::from_secs(30));
+    let read = match defaults.kind {
+        KindSettings::MastercardCheckout(_) => ProgramKind::MastercardCheckout,
+        KindSettings::MastercardProcessing(_) => ProgramKind::MastercardProcessing,
+        KindSettings::Alliance(_) => ProgramKind::Alliance,
+    };
+    assert_eq!(read, kind);
+}
+
+#[rstest]
+#[case("mastercard-checkout", ProgramKind::MastercardCheckout)]
+#[case("mastercard-processing", ProgramKind::MastercardProcessing)]
+#[case("alliance", ProgramKind::Alliance)]
+fn every_setting_of_a_kind_is_listed_and_explained(#[case] name: &str, #[case] kind: ProgramKind) {
+    let listed: toml::Table = kind.template().parse().unwrap();
+    let unknown = program_of(name, "no_such_setting = 1").unwrap_err();
+    // The refusal names all settings that only this kind has.
+    let own = unknown.split('`').skip(3).step_by(2);
+    let common = ["kind", "base_url", "rate", "concurrency", "timeout"];
+    let known: Vec<_> = own.chain(common).map(str::to_owned).collect();
+    assert_eq!(known.len(), listed.len(), "{unknown}");
+    let mut sections = DEFAULTS.split("# [programs.").skip(1);
+    let explained = sections.find(|text| text.contains(&format!("# kind = \"{name}\"")));
+    for setting in known {
+        assert!(listed.contains_key(&setting), "{setting} is not listed");
+        let is_explained = explained.unwrap().contains(&format!("# {setting} = "));
+        assert!(is_explained, "{setting} is not explained");
+    }
 }
 
 #[test]
-fn every_setting_is_listed_and_explained() {
-    let listed: toml::Table = LISTED.parse().unwrap();
-    let unknown = program("no_such_setting = 1").unwrap_err();
-    // The refusal names all settings there are.
-    let known: Vec<_> = unknown
-        .split('`')
-        .skip(3)
-        .step_by(2)
-        .map(str::to_owned)
-        .collect();
-    assert_eq!(known.len(), listed.len(), "{unknown}");
-    for name in known {
-        assert!(listed.contains_key(&name), "{name} is not listed");
-        let explained = crate::settings::DEFAULTS.contains(&format!("# {name} = "));
-        assert!(explained, "{name} is not explained");
+fn a_setting_of_another_kind_is_refused() {
+    for (kind, setting) in [
+        ("mastercard-checkout", "merchant_id = \"1\""),
+        ("mastercard-checkout", "encrypted_field = \"x\""),
+        ("mastercard-processing", "src_client_id = \"1\""),
+        ("mastercard-processing", "ts_unit = \"seconds\""),
+        ("alliance", "consumer_key = \"1\""),
+        ("alliance", "service_id = \"1\""),
+    ] {
+        let told = program_of(kind, setting).unwrap_err();
+        assert!(told.starts_with("unknown field"), "{kind}: {told}");
     }
+    assert!(
+        program_of("visa", "")
+            .unwrap_err()
+            .contains("unknown variant")
+    );
+    let without: Result<ProgramSettings, _> = toml::from_str("rate = 5");
+    assert!(
+        without
+            .unwrap_err()
+            .message()
+            .contains("missing field `kind`")
+    );
+}
+
+#[test]
+fn an_address_may_be_missing_only_where_the_kind_has_none() {
+    let none = "base_url = \"\"";
+    assert!(program_of("mastercard-checkout", none).is_err());
+    assert!(program_of("mastercard-processing", none).is_err());
+    assert_eq!(
+        program_of("alliance", none).unwrap().connection.base_url,
+        ""
+    );
+}
+
+#[rstest]
+#[case("authorization")]
+#[case("Authorization")]
+#[case("CONTENT-TYPE")]
+#[case("content-length")]
+#[case("host")]
+#[case("Correlation-ID")]
+#[case("transfer-encoding")]
+#[case("x y")]
+#[case("")]
+fn a_header_that_the_client_writes_cannot_be_added(#[case] name: &str) {
+    let header = |name: &str, value: &str| {
+        let more = format!("extra_headers = {{ \"{name}\" = \"{value}\" }}");
+        program_of("mastercard-processing", &more)
+    };
+    assert!(header(name, "1").is_err());
+    assert!(header("X-MC-Bank-Code", "a\\r\\nb").is_err());
+    let shown = format!("{:?}", header("X-MC-Bank-Code", "hunter2").unwrap());
+    assert!(shown.contains("X-MC-Bank-Code") && !shown.contains("hunter2"));
+}
+
+#[rstest]
+#[case("alliance", "signature_alg = \"ES384\"", true)]
+#[case("alliance", "signature_alg = \"HS256\"", false)]
+#[case("alliance", "signature_alg = \"none\"", false)]
+#[case("alliance", "method = \"PUT\"", true)]
+#[case("alliance", "method = \"GET\"", false)]
+#[case("alliance", "ts_unit = \"seconds\"", true)]
+#[case("alliance", "ts_type = \"date\"", false)]
+#[case("alliance", "status_words = { Blocked = \"SUSPENDED\" }", true)]
+#[case("alliance", "status_words = { Blocked = \"BLOCKED\" }", false)]
+#[case("mastercard-processing", "encryption_enc = \"A128GCM\"", true)]
+#[case("mastercard-processing", "encryption_enc = \"A128CBC-HS256\"", false)]
+#[case("mastercard-processing", "encrypted_field = \"\"", false)]
+#[case("mastercard-processing", "tokens_field = \"\"", false)]
+#[case("mastercard-processing", "content_type = \"\"", false)]
+#[case("mastercard-processing", "not_found_statuses = [400, 404]", true)]
+#[case("mastercard-processing", "not_found_statuses = [-1]", false)]
+fn a_value_that_the_other_side_does_not_know_is_refused(
+    #[case] kind: &str,
+    #[case] setting: &str,
+    #[case] is_known: bool,
+) {
+    assert_eq!(program_of(kind, setting).is_ok(), is_known);
 }
 
 #[test]
@@ -57,10 +156,11 @@ fn every_word_of_a_choice_is_read_as_mastercard_writes_it() {
         "CARDHOLDER_AUTHENTICATION_CRYPTOGRAM",
         "DYNAMIC_CARD_SECURITY_CODE",
     ] {
-        let read = program(&format!("dynamic_data_type = \"{word}\"")).unwrap();
+        let read = checkout(&format!("dynamic_data_type = \"{word}\""));
         assert_eq!(read.dynamic_data_type.word(), word);
     }
-    let rfc = program("oauth_base_string = \"rfc5849\"").unwrap();
+    assert_eq!(checkout("").oauth_base_string, BaseStringForm::Mastercard);
+    let rfc = checkout("oauth_base_string = \"rfc5849\"");
     assert_eq!(rfc.oauth_base_string, BaseStringForm::Rfc5849);
 }
 
@@ -111,7 +211,7 @@ fn what_is_no_address_is_refused() {
         assert_eq!(or_none, !url.is_empty(), "{url}");
     }
     let ends_in_slash = program("base_url = \"https://example.com/src/\"").unwrap();
-    assert_eq!(ends_in_slash.base_url, "https://example.com/src");
+    assert_eq!(ends_in_slash.connection.base_url, "https://example.com/src");
 }
 
 #[test]

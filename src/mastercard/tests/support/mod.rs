@@ -13,8 +13,10 @@ pub use signed::{KID, Parts, checkout_answer, jwks, jwks_of, signed_with};
 
 use crate::domain::{CardId, WireForm};
 use crate::jose::{Keyring, OpenPolicy};
-use crate::mastercard::{CallFailure, CheckoutAnswer, CheckoutRequest, Client};
+use crate::mastercard::{CheckoutAnswer, CheckoutRequest, Client};
+use crate::settings::{CheckoutSettings, ConnectionSettings, KindSettings, ProgramSettings};
 use crate::telemetry::Clock;
+use crate::upstream::CallFailure;
 
 /// 20 July 2026, 10:00 UTC, in milliseconds.
 pub const NOW: i64 = 1_784_541_600_000;
@@ -40,18 +42,22 @@ pub fn shop(address: &str, more: &str) -> Shop {
 }
 
 pub fn client(address: &str, more: &str, keys: &TempDir) -> Client {
-    let settings = settings(address, more);
-    let clock = Clock::from_fn(|| NOW);
-    Client::new("shop", &settings, keys.path(), WireForm::default(), clock).unwrap()
+    let (connection, settings) = settings(address, more);
+    let (wire, clock) = (WireForm::default(), Clock::from_fn(|| NOW));
+    Client::new("shop", &connection, &settings, keys.path(), wire, clock).unwrap()
 }
 
-pub fn settings(address: &str, more: &str) -> crate::settings::ProgramSettings {
+pub fn settings(address: &str, more: &str) -> (ConnectionSettings, CheckoutSettings) {
     let text = format!(
         "kind = \"mastercard-checkout\"\nbase_url = \"{address}/src\"\nsrc_client_id = \"{CLIENT_ID}\"\n\
          service_id = \"{SERVICE_ID}\"\nconsumer_key = \"{CONSUMER_KEY}\"\n\
          signing_key = \"signing/shop.pem\"\n{more}"
     );
-    toml::from_str(&text).unwrap()
+    let program: ProgramSettings = toml::from_str(&text).unwrap();
+    match program.kind {
+        KindSettings::MastercardCheckout(settings) => (program.connection, settings),
+        _ => unreachable!(),
+    }
 }
 
 /// A key folder with the signing key of the repository and the key set under which answers are signed.

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use chrono::DateTime;
 
-use super::ErrorBody;
-
 /// The longest wait that the other side may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
@@ -18,18 +16,19 @@ pub enum FailureClass {
     Refused,
     /// The credential, or what it may do, is refused: every call with it will be.
     Denied,
-    /// Mastercard does not know the card (Delete Card and Get Card only).
+    /// The other side does not know the card or the token that the call is about.
     NotThere,
 }
 
-/// Why a call gave no answer that can be used. Holds nothing of the answer but Mastercard's own words.
+/// Why a call gave no answer that can be used. Holds nothing of the answer but the other
+/// side's own words for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct CallFailure {
     pub class: FailureClass,
     /// The HTTP status, if there was one.
     pub status: Option<u16>,
-    /// A word of ours in lower case, or Mastercard's reason with the first detail behind a slash.
+    /// A word of ours in lower case, or the other side's reason with its first detail behind a slash.
     pub reason: String,
     /// How long the other side asks to wait, an hour at most.
     pub retry_after: Option<Duration>,
@@ -39,7 +38,7 @@ pub struct CallFailure {
 
 impl CallFailure {
     /// A call that was not made, or did not get as far as being sent.
-    pub(super) fn unsent(class: FailureClass, reason: &str) -> Self {
+    pub(crate) fn unsent(class: FailureClass, reason: &str) -> Self {
         Self {
             class,
             status: None,
@@ -50,7 +49,7 @@ impl CallFailure {
     }
 
     /// A call to which no whole answer came.
-    pub(super) fn unanswered(reason: &str) -> Self {
+    pub(crate) fn unanswered(reason: &str) -> Self {
         Self {
             may_have_arrived: true,
             ..Self::unsent(FailureClass::Retry, reason)
@@ -58,7 +57,7 @@ impl CallFailure {
     }
 
     /// A success whose content cannot be believed or understood.
-    pub(super) fn unusable(status: u16, reason: &str) -> Self {
+    pub(crate) fn unusable(status: u16, reason: &str) -> Self {
         Self {
             status: Some(status),
             ..Self::unanswered(reason)
@@ -66,37 +65,17 @@ impl CallFailure {
     }
 
     /// An answer that is no success.
-    pub(super) fn refused(status: u16, error: &ErrorBody, retry_after: Option<Duration>) -> Self {
+    pub(crate) fn refused(
+        class: FailureClass,
+        status: u16,
+        reason: &str,
+        retry_after: Option<Duration>,
+    ) -> Self {
         Self {
-            class: class_of(status, error),
+            class,
             retry_after,
-            ..Self::unusable(status, &error.words())
+            ..Self::unusable(status, reason)
         }
-    }
-
-    /// The same failure of a call that asks about one card: not finding the card is an answer.
-    ///
-    /// A 404 in the gateway's form speaks of the address called, not of the card.
-    pub(super) fn about_a_card(self, error: &ErrorBody) -> Self {
-        match self.status {
-            Some(404 | 410) if error.recoverable.is_none() => Self {
-                class: FailureClass::NotThere,
-                ..self
-            },
-            _ => self,
-        }
-    }
-}
-
-/// The class of an answer that is no success. The gateway's hint decides where it gives one, except
-/// that a refused credential is refused whatever the hint, and a limit of rate or time passes.
-fn class_of(status: u16, error: &ErrorBody) -> FailureClass {
-    match (status, error.recoverable) {
-        (408 | 425 | 429, _) | (_, Some(true)) => FailureClass::Retry,
-        (401 | 403, _) => FailureClass::Denied,
-        (_, Some(false)) | (400..=499, None) => FailureClass::Refused,
-        // The rest has no documented meaning that would rule out a later success.
-        _ => FailureClass::Retry,
     }
 }
 

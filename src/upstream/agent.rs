@@ -10,7 +10,7 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Agent, Error, Timeout, config::Config};
 
-use crate::settings::ProgramSettings;
+use crate::settings::ConnectionSettings;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes from the status line to the body.
@@ -20,7 +20,7 @@ const BUFFER: usize = 64 * 1024;
 
 /// An agent that follows no redirect, uses no proxy, and takes its certificate authorities from the
 /// system.
-pub(super) fn agent(settings: &ProgramSettings) -> Agent {
+pub(super) fn agent(settings: &ConnectionSettings) -> Agent {
     let tls = TlsConfig::builder()
         .provider(TlsProvider::NativeTls)
         .root_certs(RootCerts::PlatformVerifier)

@@ -1,19 +1,28 @@
-//! Mastercard's keys that verify Checkout answers: from files of the key folder, and from an address.
+//! The keys that verify another side's signed answers: from files of the key folder, and from an
+//! address.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ClientError;
-use crate::jose::{JwksFault, VerificationKeys, VerifiedJws, VerifyFault, key_files};
+use crate::jose::{JwksFault, KeyError, VerificationKeys, VerifiedJws, VerifyFault, key_files};
 
-const FOLDER: &str = "verification";
 /// Milliseconds. Anybody can name a kid that nobody knows: how often that may make us look for it.
 const LOOK_AT_MOST_EVERY: u64 = 60_000;
 
+/// Where in the key folder a program's key sets are.
+pub(crate) enum KeySetFiles {
+    /// Every `*.json` of a folder.
+    Folder(&'static str),
+    /// One file; an empty path names none.
+    File(PathBuf),
+}
+
 /// The keys in use. Files are read anew, and the address is asked, when an answer names a kid that is
 /// not among them.
-pub(super) struct Verification {
+pub(crate) struct Verification {
     root: PathBuf,
+    files: KeySetFiles,
     program: String,
     has_address: bool,
     keys: Mutex<Arc<VerificationKeys>>,
@@ -30,11 +39,17 @@ struct LastLook {
 }
 
 impl Verification {
-    /// Reads `root/verification/*.json`.
-    pub(super) fn load(root: &Path, program: &str, has_address: bool) -> Result<Self, ClientError> {
+    /// Reads the key sets of a program from the key folder `root`.
+    pub(crate) fn load(
+        root: &Path,
+        files: KeySetFiles,
+        program: &str,
+        has_address: bool,
+    ) -> Result<Self, ClientError> {
         Ok(Self {
-            keys: Mutex::new(Arc::new(from_files(root)?)),
+            keys: Mutex::new(Arc::new(files.load(root)?)),
             root: root.to_owned(),
+            files,
             program: program.to_owned(),
             has_address,
             last_look: Mutex::default(),
@@ -42,17 +57,17 @@ impl Verification {
     }
 
     /// The keys as they are now.
-    pub(super) fn keys(&self) -> Arc<VerificationKeys> {
+    pub(crate) fn keys(&self) -> Arc<VerificationKeys> {
         Arc::clone(&self.keys.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether no answer can be verified, now or later.
-    pub(super) fn can_never_verify(&self) -> bool {
+    pub(crate) fn can_never_verify(&self) -> bool {
         !self.has_address && self.keys().kids().next().is_none()
     }
 
     /// Verifies an answer that came `now`. For a kid that is not known, `fetch` asks the address.
-    pub(super) fn verify(
+    pub(crate) fn verify(
         &self,
         compact: &str,
         now: i64,
@@ -101,7 +116,7 @@ impl Verification {
     /// to the next.
     fn gathered(&self, before: &[u8], fetched: &[u8]) -> Result<VerificationKeys, ClientError> {
         parsed(before)?.merge(parsed(fetched)?)?;
-        let mut keys = from_files(&self.root)?;
+        let mut keys = self.files.load(&self.root)?;
         keys.merge(parsed(fetched)?)?;
         Ok(keys)
     }
@@ -115,12 +130,25 @@ fn parsed(set: &[u8]) -> Result<VerificationKeys, JwksFault> {
     }
 }
 
-fn from_files(root: &Path) -> Result<VerificationKeys, ClientError> {
-    let mut keys = VerificationKeys::default();
-    for file in key_files::list(&root.join(FOLDER), "json")? {
-        let set = VerificationKeys::parse_jwks(&key_files::read(root, &file.path)?);
-        let unfit = |fault| ClientError::KeySet(file.path.clone(), fault);
-        keys.merge(set.map_err(unfit)?).map_err(unfit)?;
+impl KeySetFiles {
+    fn load(&self, root: &Path) -> Result<VerificationKeys, ClientError> {
+        let mut keys = VerificationKeys::default();
+        for file in self.paths(root)? {
+            let set = VerificationKeys::parse_jwks(&key_files::read(root, &file)?);
+            let unfit = |fault| ClientError::KeySet(file.clone(), fault);
+            keys.merge(set.map_err(unfit)?).map_err(unfit)?;
+        }
+        Ok(keys)
     }
-    Ok(keys)
+
+    fn paths(&self, root: &Path) -> Result<Vec<PathBuf>, KeyError> {
+        match self {
+            Self::Folder(folder) => {
+                let files = key_files::list(&root.join(folder), "json")?;
+                Ok(files.into_iter().map(|file| file.path).collect())
+            }
+            Self::File(file) if file.as_os_str().is_empty() => Ok(Vec::new()),
+            Self::File(file) => Ok(vec![root.join(file)]),
+        }
+    }
 }

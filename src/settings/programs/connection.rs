@@ -1,0 +1,85 @@
+//! Where a program is reached, and how fast: settings that every kind of program has.
+
+use std::time::Duration;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+use super::address::base_address_or_none;
+
+const MOST_CALLS_A_SECOND: u32 = 1000;
+const MOST_AT_ONCE: usize = 256;
+/// Seconds. Longer than a claim of a call lasts would let two processes make it at once.
+const LONGEST_ATTEMPT: u64 = 30;
+
+/// How a program is called. See `default.toml` for what each setting means.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionSettings {
+    /// Empty only where the kind has no address of its own and none is set.
+    #[serde(deserialize_with = "base_address_or_none")]
+    pub base_url: String,
+    #[serde(default = "fifty", deserialize_with = "calls_a_second")]
+    rate: u32,
+    #[serde(default = "sixteen", deserialize_with = "at_once")]
+    concurrency: usize,
+    #[serde(default = "thirty", deserialize_with = "attempt")]
+    timeout: u64,
+}
+
+impl ConnectionSettings {
+    /// The names of its settings within a program.
+    pub(super) const NAMES: [&str; 4] = ["base_url", "rate", "concurrency", "timeout"];
+
+    /// Calls that may begin in one second.
+    pub fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    /// Calls that may be under way at once.
+    pub fn concurrency(&self) -> usize {
+        self.concurrency
+    }
+
+    /// Time one attempt may take, from the connection to the last byte of the answer.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout)
+    }
+}
+
+fn calls_a_second<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    within(deserializer, MOST_CALLS_A_SECOND)
+}
+
+fn at_once<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    within(deserializer, MOST_AT_ONCE)
+}
+
+fn attempt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    within(deserializer, LONGEST_ATTEMPT)
+}
+
+/// A number from 1 to `most`.
+fn within<'de, D, T>(deserializer: D, most: T) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + From<u8> + PartialOrd + std::fmt::Display,
+{
+    let number = T::deserialize(deserializer)?;
+    match number >= T::from(1) && number <= most {
+        true => Ok(number),
+        false => Err(D::Error::custom(format!("must be from 1 to {most}"))),
+    }
+}
+
+fn fifty() -> u32 {
+    50
+}
+
+fn sixteen() -> usize {
+    16
+}
+
+fn thirty() -> u64 {
+    LONGEST_ATTEMPT
+}

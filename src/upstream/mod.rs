@@ -1,0 +1,18 @@
+//! One HTTP exchange with another side: the agent, deadlines, whole answers, and what a failure means.
+//!
+//! What every program's client shares. An [`Exchange`] sends a request and takes in the whole answer,
+//! whatever its status; what an answer says is for the room whose API it is. A [`CallFailure`] tells
+//! whoever wanted the call what follows. [`Verification`] holds the keys under which another side signs.
+
+mod agent;
+mod client_error;
+mod exchange;
+mod failure;
+#[cfg(test)]
+mod tests;
+mod verification;
+
+pub use client_error::ClientError;
+pub(crate) use exchange::{Answer, Exchange, FLOW_ID, Request, is_flow_id};
+pub use failure::{CallFailure, FailureClass};
+pub(crate) use verification::{KeySetFiles, Verification};
