@@ -1,4 +1,4 @@
-//! Mastercard's Card API and the way to Checkout: which operation a request asks for, and its answer.
+//! Which operation a request asks for, and the way to its answer; the answers of Mastercard's Card API.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use super::fields::{Fields, add, check_client, check_key, check_service};
 use super::http::{Answer, Request};
 use super::keys::JWKS;
 use super::shared::Shared;
-use super::{checkout, transactions};
+use super::{alliance, checkout, processing, transactions};
 
 /// Where the APIs are, as at Mastercard.
 pub(super) const BASE_PATH: &str = "/src/api/digital/payments";
@@ -24,7 +24,7 @@ const REQUESTORS: [&str; 4] = ["CARDHOLDER", "MERCHANT", "ISSUER", "WALLET"];
 /// How the token of Get Card is encrypted.
 const CARD_ENC: (&str, usize) = ("A128GCM", 12);
 
-/// What a request asks for, and the card in its path or body.
+/// What a request asks for, and the card or card contract in its path or body.
 pub(super) fn operation(request: &Request) -> Option<(Operation, Option<String>)> {
     let segments = request.segments()?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
@@ -42,6 +42,12 @@ pub(super) fn operation(request: &Request) -> Option<(Operation, Option<String>)
             ("GET", ["cards", id, "transactions"]) => Some((Operation::Transactions, card(id))),
             _ => None,
         },
+        (method, ["global-processing", "digital", rest @ ..]) => {
+            processing::operation(method, rest)
+        }
+        ("POST", ["ecom", "jws", "token", rest @ ..]) => {
+            alliance::operation(rest).map(|operation| (operation, None))
+        }
         _ => None,
     }
 }
@@ -56,17 +62,25 @@ pub(super) fn answer(
     if operation == Operation::VerificationKeys {
         return Answer::new(200, "application/json", JWKS);
     }
+    if operation.is_of_the_bank() {
+        return alliance::answer(shared, request, operation, fault);
+    }
     let now = shared.clock.now();
     if let Err(fault) = shared.authentication.check(request, now) {
         return errors::gateway(401, fault.code(), &fault.to_string(), false);
     }
     let id = card.unwrap_or_default();
     let answered = match operation {
+        Operation::SetTokenStatus => return processing::command(shared, request, id),
+        Operation::ReadTokens => return processing::read(shared, request, fault),
         Operation::Checkout => checkout::answer(shared, request, fault),
         Operation::DeleteCard => delete(shared, request, id),
         Operation::GetCard => get(shared, request, id, fault),
         Operation::Transactions => transactions::answer(shared, request, id),
-        Operation::VerificationKeys => Err(Refusal::internal()),
+        Operation::VerificationKeys
+        | Operation::UpdateTokenState
+        | Operation::GetToken
+        | Operation::ListTokens => Err(Refusal::internal()),
     };
     let flow_id = request.header(FLOW_ID).map(str::to_owned);
     let answer = answered.map_or_else(|refusal| refusal.answer(), |body| Answer::json(200, &body));

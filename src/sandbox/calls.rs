@@ -15,6 +15,26 @@ pub enum Operation {
     Transactions,
     /// The key set that verifies answers.
     VerificationKeys,
+    /// Processing Digital: suspends, resumes or deactivates tokens.
+    SetTokenStatus,
+    /// Processing Digital: the tokens of a card contract or of a client, or one token.
+    ReadTokens,
+    /// The bank: gives a token another state.
+    UpdateTokenState,
+    /// The bank: one token.
+    GetToken,
+    /// The bank: the tokens of a customer.
+    ListTokens,
+}
+
+impl Operation {
+    /// Whether it is the bank that is asked, and not Mastercard.
+    pub(super) fn is_of_the_bank(self) -> bool {
+        matches!(
+            self,
+            Self::UpdateTokenState | Self::GetToken | Self::ListTokens
+        )
+    }
 }
 
 /// One call of the APIs.
@@ -23,9 +43,10 @@ pub struct Call {
     /// When it came, milliseconds since 1970.
     pub at: i64,
     pub method: String,
+    /// As it was sent; of a token number in the path only the last four digits.
     pub path_and_query: String,
     pub operation: Operation,
-    /// The card it is about, if it names one.
+    /// The card or card contract it is about, if it names one.
     pub card_id: Option<String>,
     /// What was answered; none while the call is under way, and where no answer came.
     pub status: Option<u16>,

@@ -12,7 +12,7 @@ use super::errors::{Refusal, SourceType};
 use super::faults::Fault;
 use super::fields::{Fields, add, check_client, check_key, check_service};
 use super::http::Request;
-use super::keys::Stamp;
+use super::keys::{Stamp, wrongly_signed};
 use super::shared::{Issued, Shared};
 use crate::domain::Cryptogram;
 use crate::jose::json;
@@ -128,9 +128,7 @@ fn signed(
     let mut jws = sign(payload).map_err(|_| Refusal::internal())?;
     if fault == Some(&Fault::WrongSignature) {
         let other = sign(&Value::Null).map_err(|_| Refusal::internal())?;
-        let parts = jws.rsplit_once('.').zip(other.rsplit_once('.'));
-        let wrong = parts.map(|((signed, _), (_, signature))| format!("{signed}.{signature}"));
-        jws = wrong.ok_or_else(Refusal::internal)?;
+        jws = wrongly_signed(&jws, &other).ok_or_else(Refusal::internal)?;
     }
     *before = Some((jws.clone(), stamp.jti.clone()));
     Ok(jws)

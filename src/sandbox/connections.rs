@@ -10,7 +10,7 @@ use super::calls::Call;
 use super::faults::Fault;
 use super::http::{self, Request};
 use super::shared::Shared;
-use super::{api, control, delivery};
+use super::{api, control, delivery, processing};
 
 /// Connections at once; further ones are closed.
 const MOST: usize = 1000;
@@ -72,7 +72,7 @@ fn exchange(stream: &mut TcpStream, shared: &Shared, request: &Request) -> io::R
     let call = shared.calls.begin(Call {
         at: shared.clock.now(),
         method: request.method.clone(),
-        path_and_query: request.target.clone(),
+        path_and_query: processing::shown(request).unwrap_or_else(|| request.target.clone()),
         operation,
         card_id: card_id.clone(),
         status: None,
@@ -88,7 +88,8 @@ fn exchange(stream: &mut TcpStream, shared: &Shared, request: &Request) -> io::R
         Some(Fault::Reset) => return Ok(false),
         _ => {}
     }
-    let answer = match fault.as_ref().and_then(delivery::instead) {
+    let instead = |fault| delivery::instead(shared, operation, fault);
+    let answer = match fault.as_ref().and_then(instead) {
         Some(other) => other,
         None => {
             let of_content = fault.as_ref().filter(|fault| fault.is_of_content());

@@ -6,6 +6,7 @@ use super::cards::{CardFault, CardStatus, NewCard, Refresh, SandboxCard};
 use super::http::{Answer, Request};
 use super::notification::Notification;
 use super::shared::Shared;
+use super::token_control;
 use crate::jose::json;
 use crate::telemetry::timestamp;
 
@@ -63,6 +64,10 @@ pub(super) fn answer(shared: &Shared, request: &Request) -> Answer {
             Some(changed) => changed.and_then(|_| shared_view(shared, id)),
             None => Ok(nothing_here()),
         },
+        (method, ["sandbox", path @ ("contracts" | "bank-tokens"), rest @ ..]) => {
+            let body = &request.body;
+            Ok(token_control::answer(shared, (method, path, rest), body))
+        }
         ("GET", ["sandbox", "calls"]) => Ok(Answer::json(200, &calls(shared))),
         _ => Ok(nothing_here()),
     };
@@ -138,10 +143,10 @@ fn calls(shared: &Shared) -> Value {
     json!({ "calls": latest.iter().map(call).collect::<Vec<_>>() })
 }
 
-fn nothing_here() -> Answer {
+pub(super) fn nothing_here() -> Answer {
     problem(404, "there is nothing at this path")
 }
 
-fn problem(status: u16, detail: &str) -> Answer {
+pub(super) fn problem(status: u16, detail: &str) -> Answer {
     Answer::json(status, &json!({ "detail": detail }))
 }

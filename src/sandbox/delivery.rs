@@ -4,10 +4,12 @@ use std::io::{self, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use super::errors;
+use super::calls::Operation;
 use super::faults::Fault;
 use super::gate::Gate;
 use super::http::Answer;
+use super::shared::Shared;
+use super::{alliance, errors};
 
 /// Between two bytes of an answer that drips.
 const DRIP: Duration = Duration::from_secs(1);
@@ -19,7 +21,7 @@ const ZEROS: &[u8] = include_bytes!("zeros.gz");
 const BOMB: usize = 100;
 
 /// What is answered in place of the true answer, if the fault has it so.
-pub(super) fn instead(fault: &Fault) -> Option<Answer> {
+pub(super) fn instead(shared: &Shared, operation: Operation, fault: &Fault) -> Option<Answer> {
     let json = |body: &str| Answer::new(200, "application/json", body);
     match fault {
         Fault::Html => Some(Answer::new(
@@ -34,7 +36,7 @@ pub(super) fn instead(fault: &Fault) -> Option<Answer> {
         }),
         Fault::BadJson => Some(json(r#"{"checkoutResponseJWS":"eyJ"#)),
         Fault::WrongSchema => Some(json(
-            r#"{"checkoutResponseJWS":{"jws":1},"maskedCard":[],"srcCorrelationId":false,"keys":7}"#,
+            r#"{"checkoutResponseJWS":{"jws":1},"maskedCard":[],"srcCorrelationId":false,"keys":7,"encryptedData":{"data":1}}"#,
         )),
         Fault::Redirect { status, location } => {
             Some(Answer::new(*status, "text/plain", "").with("Location", location))
@@ -44,7 +46,10 @@ pub(super) fn instead(fault: &Fault) -> Option<Answer> {
             shape,
             retry_after,
         } => {
-            let answer = errors::planned(*status, *shape);
+            let answer = match operation.is_of_the_bank() {
+                true => alliance::planned(shared, *status, *shape),
+                false => errors::planned(*status, *shape),
+            };
             Some(match retry_after {
                 Some(value) => answer.with("Retry-After", value),
                 None => answer,

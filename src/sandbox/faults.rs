@@ -44,7 +44,8 @@ pub enum Fault {
     WrongSchema,
     /// This status, and this address to go to.
     Redirect { status: u16, location: String },
-    /// This status with an error in one of the two documented shapes.
+    /// This status with an error in one of the two documented shapes of Mastercard's; of the bank its
+    /// own, signed where the service reports it.
     Error {
         status: u16,
         shape: ErrorShape,
@@ -52,13 +53,13 @@ pub enum Fault {
         retry_after: Option<String>,
     },
 
-    /// A JWS whose signature belongs to another payload (Checkout).
+    /// A JWS whose signature belongs to another payload (Checkout, bank).
     WrongSignature,
-    /// A JWS under a kid that is in no key set (Checkout).
+    /// A JWS under a kid that is in no key set (Checkout, bank).
     ForeignKid,
-    /// A JWE that does not open (Checkout, Get Card).
+    /// A JWE that does not open (Checkout, Get Card, reads of Processing).
     Undecryptable,
-    /// Everything right, but of another card (Checkout, Get Card).
+    /// Everything right, but of another card (Checkout, Get Card) or token (reads of Processing, bank).
     OtherCard,
     /// A cryptogram that ran out a day ago (Checkout).
     ExpiredCryptogram,
@@ -70,12 +71,21 @@ pub enum Fault {
     RepeatedJti,
     /// The true answer before, once more (Checkout).
     Replayed,
+    /// `tokenUpdated` is false, and the token as it was (update at the bank).
+    NotUpdated,
+    /// 200 with a signed error of this code; nothing is done (bank).
+    ErrorWithin200(&'static str),
+    /// 200 with an unsigned error of this code; nothing is done (bank).
+    PlainError(&'static str),
+    /// The true answer as plain JSON, without a signature (bank).
+    Unsigned,
 }
 
 /// Who reports an error: the two have different shapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorShape {
-    /// The service, with the reason that goes with the status, and perhaps a detail's reason.
+    /// The service, with the reason that goes with the status, and perhaps a detail's reason. The
+    /// bank's error has one code only: the detail's reason takes the place of the usual one.
     Service { detail: Option<&'static str> },
     /// The gateway in front of it.
     Gateway { recoverable: bool },
@@ -95,6 +105,10 @@ impl Fault {
                 | Self::SignedYesterday
                 | Self::RepeatedJti
                 | Self::Replayed
+                | Self::NotUpdated
+                | Self::ErrorWithin200(_)
+                | Self::PlainError(_)
+                | Self::Unsigned
         )
     }
 
@@ -115,6 +129,14 @@ impl Fault {
             retry_after: None,
         }
     }
+}
+
+/// A token number or a bank's token that differs from this one in its last character only.
+pub(super) fn another(token: &str) -> String {
+    let mut other = token.to_owned();
+    let last = other.pop();
+    other.push(if last == Some('0') { '1' } else { '0' });
+    other
 }
 
 /// The faults that are asked for.

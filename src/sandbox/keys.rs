@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use openssl::pkey::{PKey, Public};
+use openssl::pkey::{Id, PKey, Private, Public};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::opening;
 use crate::jose::{
     EncryptError, JwsSigner, KeyError, Keyring, OpenPolicy, SignError, encrypt, public_key_pem,
 };
@@ -17,12 +18,15 @@ const JWS_KEY: &[u8] = include_bytes!("keys/payload-verification.pem");
 pub(super) const JWKS: &str = include_str!("../../keys/verification/sandbox.json");
 /// Its kid there.
 const JWS_KID: &str = "tokenkeep-sandbox-payload-verification";
+/// The private key that opens what is encrypted to the sandbox; `keys/encryption/` holds its public half.
+const OPENING_KEY: &[u8] = include_bytes!("keys/payload-encryption.pem");
 
 const NOT_A_KEY: &str = "is not an unlocked RSA private key or a public key in PEM form";
 const NO_PAYLOAD_KEY: &str = "holds no payload key to encrypt to; run `tokenkeep keys generate`";
 
 pub(super) struct Keys {
     signer: JwsSigner,
+    opening: PKey<Private>,
     payload_pem: String,
     /// Of the payload key: its kid and its fingerprint.
     pub(super) kid: String,
@@ -48,15 +52,19 @@ impl Keys {
             kind: error.kind(),
             file: file.clone(),
         })?;
-        let signer = JwsSigner::from_pem(JWS_KEY);
+        let merchant = public_half(&pem).filter(|key| key.id() == Id::RSA);
+        let signer = JwsSigner::from_pem(JWS_KEY, None);
         Ok(Self {
             signer: signer.map_err(|_| KeyError::OpenSsl {
                 kid: JWS_KID.to_owned(),
             })?,
+            opening: private_key(OPENING_KEY).ok_or_else(|| KeyError::OpenSsl {
+                kid: "payload-encryption".to_owned(),
+            })?,
             payload_pem: public_key_pem(payload)?,
             kid: payload.kid().to_owned(),
             fingerprint: payload.spki_sha256_hex(),
-            merchant: public_half(&pem).ok_or_else(|| unusable(NOT_A_KEY)(&file))?,
+            merchant: merchant.ok_or_else(|| unusable(NOT_A_KEY)(&file))?,
         })
     }
 
@@ -70,6 +78,11 @@ impl Keys {
         let plaintext = plaintext.to_string();
         let recipient = self.payload_pem.as_bytes();
         encrypt(plaintext.as_bytes(), recipient, Some(kid), enc, iv)
+    }
+
+    /// Opens a JWE to the sandbox.
+    pub(super) fn open(&self, token: &str) -> Option<Vec<u8>> {
+        opening::open(&self.opening, token)
     }
 
     /// A JWS of the other side, with the header members that Mastercard's have.
@@ -104,15 +117,21 @@ impl Stamp {
     }
 }
 
-fn public_half(pem: &[u8]) -> Option<PKey<Public>> {
+/// A JWS with the signature of another one in place of its own.
+pub(super) fn wrongly_signed(jws: &str, other: &str) -> Option<String> {
+    let ((signed, _), (_, signature)) = jws.rsplit_once('.').zip(other.rsplit_once('.'))?;
+    Some(format!("{signed}.{signature}"))
+}
+
+fn private_key(pem: &[u8]) -> Option<PKey<Private>> {
     // The empty passphrase keeps OpenSSL from asking for one on the terminal.
-    let public = match PKey::private_key_from_pem_passphrase(pem, b"") {
-        Ok(private) => private.public_key_to_der().ok()?,
-        Err(_) => PKey::public_key_from_pem(pem)
-            .ok()?
-            .public_key_to_der()
-            .ok()?,
-    };
-    let key = PKey::public_key_from_der(&public).ok()?;
-    key.rsa().is_ok().then_some(key)
+    PKey::private_key_from_pem_passphrase(pem, b"").ok()
+}
+
+/// The public half of a private key, or a public key as it is.
+pub(super) fn public_half(pem: &[u8]) -> Option<PKey<Public>> {
+    match private_key(pem) {
+        Some(private) => PKey::public_key_from_der(&private.public_key_to_der().ok()?).ok(),
+        None => PKey::public_key_from_pem(pem).ok(),
+    }
 }

@@ -1,16 +1,22 @@
-//! The other side, to try and to test against: Mastercard's Checkout and Card APIs, and a sender of
-//! notifications.
+//! The other side, to try and to test against: Mastercard's Checkout and Card APIs with a sender of
+//! notifications, Mastercard Processing Digital, and a bank's token API.
 //!
-//! A [`Sandbox`] has cards, believes requests only with a right OAuth signature, signs and encrypts
+//! A [`Sandbox`] has cards and tokens, believes requests only with a right signature, signs and encrypts
 //! its answers under the keys of the repository, and tells the merchant what happens to its cards.
 //! Every answer says in `X-Sandbox` that it is not Mastercard's. [`Fault`] is what can go wrong.
 
+mod alliance;
+mod alliance_errors;
+mod alliance_keys;
+mod alliance_request;
 mod api;
 mod authentication;
+mod bank_tokens;
 mod calls;
 mod cards;
 mod checkout;
 mod connections;
+mod contracts;
 mod control;
 mod delivery;
 mod errors;
@@ -20,12 +26,16 @@ mod gate;
 mod http;
 mod keys;
 mod notification;
+mod opening;
+mod processing;
 mod random;
 mod sender;
 mod settings;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod token_control;
+mod token_programs;
 mod traffic;
 mod transactions;
 
@@ -40,7 +50,10 @@ use std::thread::{Builder, JoinHandle};
 use serde_json::Value;
 
 use crate::jose::KeyError;
+use alliance_keys::AllianceKeys;
 use authentication::Authentication;
+use bank_tokens::BankTokens;
+use contracts::Contracts;
 use keys::Keys;
 use notification::Notification;
 use random::Random;
@@ -84,6 +97,11 @@ impl Sandbox {
     /// [`SandboxError`] if a key, the address or the system is not as it must be.
     pub fn start(settings: SandboxSettings) -> Result<Self, SandboxError> {
         let keys = Keys::load(&settings.keys, &settings.signing_key)?;
+        let alliance = AllianceKeys::load(
+            &settings.keys,
+            &settings.alliance_signing_key,
+            &settings.alliance_kid,
+        )?;
         let listener = TcpListener::bind(&settings.listen)
             .map_err(|error| SandboxError::Listen(settings.listen.clone(), error.kind()))?;
         let address = listener.local_addr()?;
@@ -94,6 +112,9 @@ impl Sandbox {
         let shared = Arc::new(Shared {
             authentication: Authentication::new(keys.merchant.clone()),
             keys,
+            alliance,
+            contracts: Mutex::new(Contracts::seeded(settings.clock.now())),
+            bank_tokens: Mutex::new(BankTokens::seeded(random.clone())),
             clock: settings.clock,
             gives_tokens: settings.gives_tokens,
             calls: Default::default(),

@@ -10,11 +10,16 @@ use crate::telemetry::Clock;
 #[derive(Clone)]
 pub struct SandboxSettings {
     pub listen: String,
-    /// The merchant's key folder: of its default payload key and its signing key, the public halves
+    /// The merchant's key folder: of its default payload key and its signing keys, the public halves
     /// are used.
     pub keys: PathBuf,
     /// The merchant's signing key in that folder.
     pub signing_key: PathBuf,
+    /// The key in that folder with which the merchant signs what it asks of the bank. Without the file
+    /// the bank believes nobody.
+    pub alliance_signing_key: PathBuf,
+    /// The name that the bank has given that key.
+    pub alliance_kid: String,
     /// The service that cards belong to unless they say otherwise.
     pub service_id: String,
     /// Cards that are there from the start.
@@ -40,6 +45,8 @@ impl SandboxSettings {
             listen: "127.0.0.1:0".to_owned(),
             keys: keys.into(),
             signing_key: "signing/demo-signing.pem".into(),
+            alliance_signing_key: "signing/demo-alliance.pem".into(),
+            alliance_kid: "6f1f1f9e-0f0b-4d57-9c65-3b5b0f4f7d11".to_owned(),
             service_id: "SECURE_COF_MERCHANT#START_COF-UPN2#01".to_owned(),
             cards: 0,
             gives_tokens: true,

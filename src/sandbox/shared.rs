@@ -7,9 +7,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
+use super::alliance_keys::AllianceKeys;
 use super::authentication::Authentication;
+use super::bank_tokens::BankTokens;
 use super::calls::CallLog;
 use super::cards::Book;
+use super::contracts::Contracts;
 use super::errors::Refusal;
 use super::faults::{Fault, FaultBook};
 use super::gate::Gate;
@@ -42,6 +45,7 @@ pub struct Sent {
 
 pub(super) struct Shared {
     pub(super) keys: Keys,
+    pub(super) alliance: AllianceKeys,
     pub(super) clock: Clock,
     pub(super) gives_tokens: bool,
     pub(super) authentication: Authentication,
@@ -49,6 +53,8 @@ pub(super) struct Shared {
     pub(super) faults: FaultBook,
     pub(super) gate: Gate,
     pub(super) book: Mutex<Book>,
+    pub(super) contracts: Mutex<Contracts>,
+    pub(super) bank_tokens: Mutex<BankTokens>,
     pub(super) issued: Mutex<VecDeque<Issued>>,
     /// The last JWS of Checkout and its `jti`.
     pub(super) last_answer: Mutex<Option<(String, String)>>,
@@ -62,6 +68,14 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn book(&self) -> MutexGuard<'_, Book> {
         lock(&self.book)
+    }
+
+    pub(super) fn contracts(&self) -> MutexGuard<'_, Contracts> {
+        lock(&self.contracts)
+    }
+
+    pub(super) fn bank_tokens(&self) -> MutexGuard<'_, BankTokens> {
+        lock(&self.bank_tokens)
     }
 
     pub(super) fn last_answer(&self) -> MutexGuard<'_, Option<(String, String)>> {

@@ -1,5 +1,7 @@
 //! What the tests of this room share: a sandbox, and a merchant that calls it as one should.
 
+mod alliance;
+mod alliance_checks;
 mod authentication;
 mod card_api;
 mod checkout;
@@ -7,8 +9,12 @@ mod connections;
 mod content_faults;
 mod control;
 mod faults;
+mod processing;
+mod processing_checks;
 mod sending;
 mod starting;
+mod token_control;
+mod token_faults;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -128,6 +134,12 @@ impl Merchant {
         let mut answer = match method {
             "POST" => {
                 let request = self.agent.post(url).header("authorization", authorization);
+                request
+                    .header("content-type", "application/json")
+                    .send(body)?
+            }
+            "PUT" => {
+                let request = self.agent.put(url).header("authorization", authorization);
                 request
                     .header("content-type", "application/json")
                     .send(body)?
