@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{CryptogramState, Expiry, Precedence, Rank, Status, Terminal, TokenNumber};
+use super::{
+    CardToken, CryptogramState, Expiry, Precedence, Rank, Status, Terminal, TokenNumber, TokenStatus,
+};
 
 /// A card's id (`srcDigitalCardId`): opaque, case-sensitive, 1 to 64 printable ASCII characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -119,6 +121,12 @@ pub struct Card {
     /// next payment had better ask for a fresh one.
     #[serde(default)]
     pub checkout_recommended: bool,
+    /// The tokens of a program where a card has tokens of its own; elsewhere there is none here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<CardToken>,
+    /// The status of the card contract, as the issuer told it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract_status: Option<String>,
     pub terminal: Option<Terminal>,
     /// When Mastercard last said that it does not know the card, milliseconds since 1970, UTC.
     #[serde(default)]
@@ -149,6 +157,8 @@ impl Card {
             number_version: 0,
             cryptogram: None,
             checkout_recommended: false,
+            tokens: Vec::new(),
+            contract_status: None,
             terminal: None,
             not_there_since: None,
             token_doubted: None,
@@ -158,8 +168,17 @@ impl Card {
         }
     }
 
-    /// The status, if one is known that no later unknown one puts in doubt.
+    /// The status, if one is known that no later unknown one puts in doubt. Where a card has tokens of
+    /// its own it is usable as long as one of them is.
     pub fn known_status(&self) -> Option<Status> {
+        if !self.tokens.is_empty() {
+            let any = |status| self.tokens.iter().any(|token| token.status() == Some(&status));
+            return match (any(TokenStatus::Active), any(TokenStatus::Suspended)) {
+                (true, _) => Some(Status::Active),
+                (false, true) => Some(Status::Suspended),
+                (false, false) => None,
+            };
+        }
         let register = self.status.as_ref()?;
         (!outranks(self.status_held, Some(register.rank))).then_some(register.value)
     }
@@ -214,6 +233,11 @@ impl Card {
     /// Marks the cryptogram of the current number as run out: it is not renewed unasked.
     pub fn let_cryptogram_run_out(&mut self) {
         self.cryptogram = Some(CryptogramState::RanOut);
+    }
+
+    /// The token of this id, if it is one of the card.
+    pub fn token_of_id(&self, id: &str) -> Option<&CardToken> {
+        self.tokens.iter().find(|token| token.id == id)
     }
 
     /// A masked field's value as text.

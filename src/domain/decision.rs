@@ -119,6 +119,12 @@ impl Rule {
     pub const CHECKOUT_DISAGREES: Self = Self("checkout-disagrees");
     /// A Checkout answer that came too late: the number moved on, or the card may not be charged.
     pub const CHECKOUT_LATE: Self = Self("checkout-late");
+    /// A token command was carried out there.
+    pub const COMMAND_DONE: Self = Self("command-done");
+    /// The program's reads of a card's tokens.
+    pub const TOKENS_READ: Self = Self("tokens-read");
+    /// The issuer told the status of the card contract.
+    pub const CONTRACT_STATUS: Self = Self("contract-status");
     /// The delivery, or the item in it, could not be read as a notification.
     pub const NOT_READABLE: Self = Self("not-readable");
 }
@@ -166,6 +172,8 @@ pub enum JobKind {
     GetCard,
     /// Tell Mastercard that the card is gone.
     DeleteCard,
+    /// Ask the program what is true of the card's tokens.
+    ReadTokens,
 }
 
 impl JobKind {
@@ -175,6 +183,7 @@ impl JobKind {
             Self::Cryptogram { .. } => "cryptogram",
             Self::GetCard => "get_card",
             Self::DeleteCard => "delete_card",
+            Self::ReadTokens => "read_tokens",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Card, Change};
+use super::{Card, CardToken, Change, TokenStatus};
 
 /// A change of a card, to be read by the merchant's systems. Never holds a full number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum EventKind {
     CardToken,
     /// A cryptogram was stored, handed out or destroyed.
     CardCryptogram,
+    /// The tokens of a card that has several, or one of a bank, changed.
+    CardTokens,
 }
 
 impl EventKind {
@@ -35,6 +37,7 @@ impl EventKind {
             Self::CardDetails => "card.details",
             Self::CardToken => "card.token",
             Self::CardCryptogram => "card.cryptogram",
+            Self::CardTokens => "card.tokens",
         }
     }
 }
@@ -72,6 +75,18 @@ pub(super) fn events(card: &Card, changes: &[Change]) -> Vec<Event> {
     if !masked.is_empty() {
         tell(EventKind::CardDetails, json!({ "fields": masked }));
     }
+    let changed = |id: &str| {
+        let of_token = |field: &str| field.split('.').nth(1) == Some(id);
+        changes.iter().any(|change| change.field.starts_with("tokens.") && of_token(&change.field))
+    };
+    let is_any_token = changes.iter().any(|change| change.field.starts_with("tokens."));
+    if is_any_token {
+        let tokens = card.tokens.iter().filter(|token| changed(&token.id));
+        tell(
+            EventKind::CardTokens,
+            json!({ "tokens": tokens.map(token_of_program).collect::<Vec<_>>() }),
+        );
+    }
     if let Some(change) = of("cryptogram") {
         let state = change.to.as_str().unwrap_or("destroyed");
         events.push(card.cryptogram_event(state));
@@ -89,6 +104,16 @@ fn token(card: &Card, number_changed: bool) -> Value {
         "lastFour": token.map(|token| token.number.last_four()),
         "expirationMonth": expiry.map(|expiry| expiry.month()),
         "expirationYear": expiry.map(|expiry| expiry.year()),
+    })
+}
+
+fn token_of_program(token: &CardToken) -> Value {
+    json!({
+        "tokenId": token.id,
+        "lastFour": token.last_four,
+        "status": token.status().map(TokenStatus::word),
+        "relinking": token.relinking_since.is_some(),
+        "notThere": token.not_there_since.is_some(),
     })
 }
 

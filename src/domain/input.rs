@@ -1,6 +1,13 @@
 //! What can be decided upon: one item of a notification, or a registration.
 
-use super::{CardId, Change, Expiry, Hold, MaskedFields, Rank, ReportedStatus, TokenNumber};
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{
+    CardId, Change, Expiry, Hold, MaskedFields, Rank, ReportedStatus, TokenCommand, TokenNumber,
+    TokenStatus,
+};
 
 /// An input to [`decide`](super::decide()).
 pub enum Input {
@@ -15,6 +22,12 @@ pub enum Input {
     Delete(Delete),
     /// Mastercard confirmed the deletion.
     DeleteConfirmed(DeleteConfirmed),
+    /// The other side did what a token command says.
+    TokenCommandDone(TokenCommandDone),
+    /// What the program's reads say of a card's tokens.
+    TokensRead(TokensRead),
+    /// The issuer tells the status of the card contract.
+    ContractStatus(ContractStatus),
 }
 
 /// One item of a Card Notification, read and opened as far as possible.
@@ -60,8 +73,18 @@ pub struct Registration {
     pub consumer_reference: Option<String>,
     pub masked: MaskedFields,
     pub token: Option<PaymentData>,
+    /// Tokens of a program where a card has tokens of its own.
+    pub tokens: Vec<SeenToken>,
     /// Milliseconds since 1970, UTC.
     pub received_at: i64,
+}
+
+/// A token that a card is said to have. Its text is not the domain's business.
+#[derive(Debug, Clone)]
+pub struct SeenToken {
+    /// The one under which it is known here; a new one if it is not.
+    pub id: String,
+    pub last_four: String,
 }
 
 /// A card as Get Card answered it.
@@ -109,6 +132,51 @@ pub struct Delete {
 /// The deletion of a card, confirmed.
 pub struct DeleteConfirmed {
     pub card_id: CardId,
+    /// Milliseconds since 1970, UTC.
+    pub received_at: i64,
+}
+
+/// A token command that was carried out there.
+pub struct TokenCommandDone {
+    pub card_id: CardId,
+    /// The token it was for; none for all of the card.
+    pub token: Option<String>,
+    pub command: TokenCommand,
+    /// Milliseconds since 1970, UTC: the outcome counts as of its answer.
+    pub received_at: i64,
+}
+
+/// What the program's reads say of a card's tokens.
+pub struct TokensRead {
+    pub card_id: CardId,
+    /// As of the start of the first read, less the clock skew allowed for.
+    pub rank: Rank,
+    /// Milliseconds since 1970, UTC.
+    pub received_at: i64,
+    pub tokens: Vec<ReadToken>,
+    /// Ids of the card's tokens that the read shows at another card.
+    pub moved: Vec<String>,
+    /// Ids of the card's tokens that the program does not know.
+    pub missing: Vec<String>,
+}
+
+/// One token as it was read.
+#[derive(Debug, Clone)]
+pub struct ReadToken {
+    /// The one under which it is known here; a new one if it is not.
+    pub id: String,
+    pub last_four: String,
+    pub status: TokenStatus,
+    pub customer: Option<String>,
+    pub expiry: Option<Expiry>,
+    pub details: BTreeMap<String, Value>,
+}
+
+/// The status of a card contract.
+pub struct ContractStatus {
+    pub card_id: CardId,
+    /// Two digits, such as `05`.
+    pub code: String,
     /// Milliseconds since 1970, UTC.
     pub received_at: i64,
 }

@@ -9,6 +9,7 @@
 //! depend on the order in which notifications arrive.
 
 mod card;
+mod command;
 mod decide;
 mod decision;
 mod display;
@@ -17,12 +18,14 @@ mod expiry;
 mod input;
 mod masked;
 mod policy;
+mod program_token;
 mod rank;
 mod readiness;
 mod secret;
 mod status;
 
 pub use card::{Card, CardId, CardIdFault, CheckoutReason, LatestItem, Register, Token};
+pub use command::{CommandState, OpenCommand, Ruling, rule_on_command};
 pub use decide::decide;
 pub use decision::{
     Change, Decision, Flag, FreshCryptogram, Hold, Job, JobKind, Rule, TraceStep, Verdict,
@@ -31,14 +34,15 @@ pub use display::{Display, display, shown_masked_card};
 pub use event::{Event, EventKind};
 pub use expiry::Expiry;
 pub use input::{
-    CardAnswer, CheckoutAnswer, Delete, DeleteConfirmed, Input, NotThere, Notice, Payment,
-    PaymentData, Registration,
+    CardAnswer, CheckoutAnswer, ContractStatus, Delete, DeleteConfirmed, Input, NotThere, Notice,
+    Payment, PaymentData, ReadToken, Registration, SeenToken, TokenCommandDone, TokensRead,
 };
 pub use masked::{MaskedFields, masked_fields, without_full_numbers};
 pub use policy::{
     BothForms, CryptogramPolicy, MismatchPolicy, Policy, ProgramMatch, StatusWord, TimeUnit,
-    UnknownCardPolicy, WireForm,
+    TokensOfCard, UnknownCardPolicy, WireForm,
 };
+pub use program_token::{CardToken, ProgramToken, TokenCommand, TokenReading, TokenStatus};
 pub use rank::{Precedence, Rank};
 pub use readiness::{Reason, Warning, may_charge, reasons, warnings};
 pub use secret::{Cryptogram, NotATokenNumber, TokenNumber};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::{Card, ReportedStatus, Status};
+use super::{Card, JobKind, ReportedStatus, Status};
 
 /// What to do with a notification for a card that nobody registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -141,6 +141,14 @@ pub struct ProgramMatch {
     pub service_id: String,
 }
 
+/// How many tokens a card has, in a program where it has tokens of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokensOfCard {
+    /// The card is its token: it ends with it.
+    One,
+    Many,
+}
+
 /// The policy [`decide`](super::decide()) follows.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -153,6 +161,8 @@ pub struct Policy {
     /// Two inputs received within this many milliseconds may be retries of one another.
     pub retry_window: i64,
     pub programs: Vec<ProgramMatch>,
+    /// The programs whose cards have tokens of their own.
+    pub token_programs: BTreeMap<String, TokensOfCard>,
     pub default_program: Option<String>,
     pub wire: WireForm,
 }
@@ -171,6 +181,19 @@ impl Policy {
             .or_else(by_service)
             .or_else(|| self.default_program.clone())
     }
+
+    /// How many tokens of its own the card may have; none where its program has no such tokens.
+    pub fn tokens_of(&self, card: &Card) -> Option<TokensOfCard> {
+        self.token_programs.get(&self.program_of(card)?).copied()
+    }
+
+    /// The call that asks a program what is true of a card.
+    pub fn lookup(&self, program: Option<&str>) -> JobKind {
+        match program.is_some_and(|program| self.token_programs.contains_key(program)) {
+            true => JobKind::ReadTokens,
+            false => JobKind::GetCard,
+        }
+    }
 }
 
 impl Default for Policy {
@@ -184,6 +207,7 @@ impl Default for Policy {
             checkout_on_expiry_change: false,
             retry_window: 3_600_000,
             programs: Vec::new(),
+            token_programs: BTreeMap::new(),
             default_program: None,
             wire: WireForm::default(),
         }

@@ -1,6 +1,6 @@
 //! Whether a card may be charged now, and why not if not.
 
-use super::{Card, Status};
+use super::{Card, CardToken, Status};
 
 /// Why a card may not be charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -46,7 +46,9 @@ impl Warning {
 /// What should be known before the card is charged.
 pub fn warnings(card: &Card) -> Vec<Warning> {
     let suspected = card.refresh_is_suspected();
-    let not_there = card.not_there_since.is_some();
+    let token_not_there =
+        |token: &CardToken| !token.has_ended() && token.not_there_since.is_some();
+    let not_there = card.not_there_since.is_some() || card.tokens.iter().any(token_not_there);
     let all = [
         suspected.then_some(Warning::RefreshSuspected),
         not_there.then_some(Warning::NotFoundThere),

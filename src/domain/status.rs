@@ -27,17 +27,20 @@ pub enum TerminalState {
     /// The merchant asked for its deletion; Mastercard has not confirmed it yet.
     DeletePending,
     Cancelled,
+    /// Its tokens were deactivated at the program they belong to.
+    Deleted,
 }
 
 impl TerminalState {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::DeletePending, Self::Cancelled];
+    pub const ALL: [Self; 3] = [Self::DeletePending, Self::Cancelled, Self::Deleted];
 
     /// The word shown for it.
     pub fn word(self) -> &'static str {
         match self {
             Self::DeletePending => "DELETE_PENDING",
             Self::Cancelled => "CANCELLED",
+            Self::Deleted => "DELETED",
         }
     }
 }

@@ -6,6 +6,7 @@ mod masked;
 mod registration;
 mod status;
 mod token;
+mod tokens;
 
 use super::event::events;
 use super::{
@@ -42,6 +43,13 @@ pub fn decide(card: Option<Card>, input: Input, policy: &Policy) -> Decision {
         Input::Delete(input) => deletion::delete(known(card, &input.card_id), &input, policy),
         Input::DeleteConfirmed(input) => {
             deletion::confirm(known(card, &input.card_id), &input, policy)
+        }
+        Input::TokenCommandDone(input) => {
+            tokens::done(known(card, &input.card_id), &input, policy)
+        }
+        Input::TokensRead(input) => tokens::read(known(card, &input.card_id), input, policy),
+        Input::ContractStatus(input) => {
+            tokens::contract_status(known(card, &input.card_id), &input, policy)
         }
     }
 }
@@ -316,13 +324,19 @@ impl<'a> Judgement<'a> {
             );
         }
         if self.asks_get_card {
+            let kind = self.policy.lookup(self.policy.program_of(&self.card).as_deref());
+            let wait = match kind {
+                // What a token's program says is true at once.
+                JobKind::ReadTokens => 0,
+                _ => SETTLE_AFTER_MS,
+            };
             jobs.push(Job {
-                kind: JobKind::GetCard,
-                not_before: self.received_at + SETTLE_AFTER_MS,
+                kind,
+                not_before: self.received_at + wait,
             });
             self.note(
                 "card",
-                "Get Card queued, to settle what is in doubt".to_owned(),
+                "the program is asked, to settle what is in doubt".to_owned(),
             );
         }
         jobs

@@ -32,7 +32,11 @@ pub(super) fn register(card: Option<Card>, input: Registration, policy: &Policy)
         judgement.register_token(token);
     }
     judgement.look_for_missed_refresh(was_suspected);
-    if judgement.card.status.is_none() && judgement.card.status_held.is_none() {
+    let shown_before = judgement.card.status_word();
+    judgement.register_tokens(input.tokens);
+    judgement.status_of_tokens_changed(shown_before);
+    let has_status = judgement.card.status.is_some() || !judgement.card.tokens.is_empty();
+    if !has_status && judgement.card.status_held.is_none() {
         // Nothing has said yet that the card may be used: Mastercard is asked.
         judgement.asks_get_card = true;
         judgement.note("status", "none known yet".to_owned());

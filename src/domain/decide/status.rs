@@ -129,6 +129,9 @@ impl Judgement<'_> {
         if let Some(token) = self.card.token.take() {
             self.change("token.number", token.number.last_four(), Value::Null);
         }
+        for token in &mut self.card.tokens {
+            token.relinking_since = None;
+        }
         self.card.status = None;
         self.card.status_held = None;
         self.card.refresh_held = None;

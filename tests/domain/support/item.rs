@@ -182,6 +182,7 @@ impl Register {
 
     pub fn input(&self, received_at: i64) -> Registration {
         Registration {
+            tokens: Vec::new(),
             card_id: card_id(),
             program: self.program.map(str::to_owned),
             consumer_reference: self.consumer.map(str::to_owned),

@@ -186,7 +186,7 @@ pub fn jobs(decision: &Decision) -> Vec<&'static str> {
 pub fn cryptogram_job(decision: &Decision) -> Option<u32> {
     decision.jobs.iter().find_map(|job| match job.kind {
         JobKind::Cryptogram { number_version } => Some(number_version),
-        JobKind::GetCard | JobKind::DeleteCard => None,
+        JobKind::GetCard | JobKind::DeleteCard | JobKind::ReadTokens => None,
     })
 }
 
