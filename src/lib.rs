@@ -8,8 +8,13 @@
 //! * [`processor`]: deliveries become verdicts: opens on all cores, decides in the order of arrival,
 //!   one transaction a batch. Registrations go through the same decision.
 //! * [`dispatcher`]: the outbox worker. Claims calls with lease and fence, makes them, applies what
-//!   they answer; deletions, and credentials for a caller who waits.
-//! * [`mastercard`]: the clients: OAuth 1.0a, Checkout and Card API, what their failures mean.
+//!   they answer; deletions, token commands, and credentials for a caller who waits.
+//! * [`mastercard`]: the clients: OAuth 1.0a, Checkout and Card API, Processing Digital,
+//!   what their errors mean.
+//! * [`alliance`]: the client of Alliance Bank's token API: signed requests, and answers that count
+//!   only if they are signed.
+//! * [`upstream`]: one HTTP exchange with another side: agent, deadlines, whole answers, what a failure
+//!   means for whoever wanted the call; the keys under which another side signs.
 //! * [`sandbox`]: the other side, to try and to test against.
 //! * [`store`]: the only room that touches diesel. SQLite and PostgreSQL behind one set of functions;
 //!   seals and opens what must not be readable in the database.
@@ -23,7 +28,7 @@
 //! * [`telemetry`]: logs, metrics and the clock.
 //!
 //! Arrows go down only: `commands → api → {receiver, processor, dispatcher, sandbox} → {mastercard,
-//! store, notification} → {domain, jose, settings, telemetry}`; [`domain`] imports nothing of ours.
+//! alliance, store, notification} → upstream → {domain, jose, settings, telemetry}`; [`domain`] imports nothing of ours.
 //!
 //! # A TOKEN_REFRESH on its way through the house
 //!
@@ -42,6 +47,7 @@
 //! 5. `GET /v1/cards/{id}` shows the card, `GET /v1/notifications` the verdict, `tokenkeep
 //!    notifications explain` how it came about.
 
+pub mod alliance;
 pub mod api;
 pub mod commands;
 pub mod dispatcher;
@@ -55,3 +61,4 @@ pub mod sandbox;
 pub mod settings;
 pub mod store;
 pub mod telemetry;
+pub mod upstream;

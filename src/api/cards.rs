@@ -10,8 +10,7 @@ use super::access::Caller;
 use super::idempotency::{Answer, once};
 use super::refusals::{TERMINAL, UNKNOWN_CARD, WRONG_REGISTRATION};
 use super::{Api, body, query, storage_failed, views};
-use crate::domain::Registration;
-use crate::processor::{self, Registered};
+use crate::processor::{self, Registered, Registering};
 use crate::receiver::problem::Problem;
 use crate::store::CardFilter;
 
@@ -91,19 +90,20 @@ pub(super) async fn register(
 ) -> Result<HttpResponse, Problem> {
     let id = query::card_id(&id)?;
     let bytes = body::read(payload).await?;
-    let registration = body::registration(id, &bytes, &api.programs, api.clock.now());
-    let registration = registration.map_err(|fault| WRONG_REGISTRATION.because(fault))?;
+    let registering = body::registration(id, &bytes, &api.programs, api.clock.now());
+    let registering = registering.map_err(|fault| WRONG_REGISTRATION.because(fault))?;
     let key = api.request_key(&request, &caller, &bytes)?;
-    once(api, key, move |api| register_now(api, registration)).await
+    once(api, key, move |api| register_now(api, registering)).await
 }
 
-fn register_now(api: &Api, registration: Registration) -> Result<Answer, Problem> {
-    let id = registration.card_id.clone();
-    let registered = processor::register(&api.store, &api.policy, registration);
+fn register_now(api: &Api, registering: Registering) -> Result<Answer, Problem> {
+    let id = registering.registration.card_id.clone();
+    let registered = processor::register(&api.store, &api.policy, registering);
     let status = match registered.map_err(storage_failed)? {
         Registered::Created => StatusCode::CREATED,
         Registered::Updated => StatusCode::OK,
         Registered::Ended => return Err(TERMINAL.into()),
+        Registered::Misfit(misfit) => return Err(WRONG_REGISTRATION.because(misfit)),
     };
     if let Some(wake) = &api.wake {
         wake.hint();

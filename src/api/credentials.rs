@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 use super::access::Caller;
 use super::refusals::{
-    ALREADY_ISSUED, IDEMPOTENCY_KEY_REUSED, NO_CRYPTOGRAM, PROGRAM_UNKNOWN, TERMINAL, UNKNOWN_CARD,
-    WRONG_CREDENTIALS_REQUEST, not_chargeable,
+    ALREADY_ISSUED, IDEMPOTENCY_KEY_REUSED, NO_CRYPTOGRAM, NOT_OFFERED, PROGRAM_UNKNOWN, TERMINAL,
+    UNKNOWN_CARD, WRONG_CREDENTIALS_REQUEST, not_chargeable,
 };
 use super::{Api, body, query, storage_failed};
 use crate::dispatcher::{Credentials, CredentialsRequest, IdempotencyKey, NoCredentials};
@@ -105,6 +105,7 @@ fn refused(no: NoCredentials) -> HttpResponse {
         NoCredentials::UnknownCard => UNKNOWN_CARD.into(),
         NoCredentials::Ended => TERMINAL.into(),
         NoCredentials::ProgramUnknown => PROGRAM_UNKNOWN.into(),
+        NoCredentials::NotOffered => NOT_OFFERED.into(),
         NoCredentials::AlreadyIssued => ALREADY_ISSUED.into(),
         NoCredentials::OtherRequest => IDEMPOTENCY_KEY_REUSED.into(),
         NoCredentials::NoneInTime {

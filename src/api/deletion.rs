@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::access::Caller;
 use super::body::{self, BodyFault};
 use super::idempotency::{Answer, once};
-use super::refusals::{PROGRAM_UNKNOWN, UNKNOWN_CARD, WRONG_QUERY};
+use super::refusals::{NOT_OFFERED, PROGRAM_UNKNOWN, UNKNOWN_CARD, WRONG_QUERY};
 use super::{Api, query, storage_failed, views};
 use crate::dispatcher::{self, DeletionRequest};
 use crate::domain::TerminalState;
@@ -72,6 +72,8 @@ pub(super) async fn delete(
     once(api, key, move |api| delete_now(api, &asked)).await
 }
 
+const DEACTIVATED: &str =
+    "the card's program deletes no cards; deactivate its tokens (token-status)";
 const REASONS: &str = "reason is SUSPECTED_FRAUD, ACCOUNT_CLOSED, OTHER or DEFAULT";
 const REQUESTORS: &str = "requestor is CARDHOLDER, MERCHANT, ISSUER or WALLET";
 
@@ -99,6 +101,7 @@ fn delete_now(api: &Api, asked: &DeletionRequest) -> Result<Answer, Problem> {
         dispatcher::Deletion::Repeated { status, job } => (StatusCode::OK, status, job),
         dispatcher::Deletion::UnknownCard => return Err(UNKNOWN_CARD.into()),
         dispatcher::Deletion::ProgramUnknown => return Err(PROGRAM_UNKNOWN.into()),
+        dispatcher::Deletion::NotOffered => return Err(NOT_OFFERED.because(DEACTIVATED)),
     };
     let answer = Deletion {
         card_id: asked.card_id.as_str(),

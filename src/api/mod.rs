@@ -27,6 +27,7 @@ mod routes;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod token_status;
 mod transactions;
 pub mod views;
 

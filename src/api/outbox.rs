@@ -17,7 +17,7 @@ use crate::store::JobFilter;
 pub(super) struct ListQuery {
     /// `waiting`, `running`, `done`, `parked`, `dead` or `discarded`.
     state: Option<String>,
-    /// `cryptogram`, `get_card`, `delete_card` or `credentials`.
+    /// `cryptogram`, `get_card`, `delete_card`, `read_tokens`, `token_status` or `credentials`.
     kind: Option<String>,
     /// Calls of this card.
     card: Option<String>,

@@ -112,6 +112,10 @@ refusals! {
         "credentials were issued under this Idempotency-Key; they are never shown twice";
     NOT_CHARGEABLE = CONFLICT "not-chargeable" "the card may not be charged; reasons say why";
     PROGRAM_UNKNOWN = CONFLICT "program-unknown" "it is not known which program the card belongs to";
+    NOT_OFFERED = CONFLICT "not-offered-by-program" "the card's program does not offer this";
+    UNKNOWN_TOKEN = NOT_FOUND "unknown-token" "the card has no such token, or none is known yet";
+    ILLEGAL_TRANSITION = CONFLICT "illegal-transition" "nothing leads from the token's status to this one";
+    WRONG_TOKEN_COMMAND = BAD_REQUEST "wrong-token-command" "the request is not of the right form";
     NO_CRYPTOGRAM = SERVICE_UNAVAILABLE "no-cryptogram" "no cryptogram came in time";
     UPSTREAM_REFUSED = BAD_GATEWAY "upstream-refused" "Mastercard refused the call";
     UPSTREAM_UNAVAILABLE = SERVICE_UNAVAILABLE "upstream-unavailable"

@@ -14,7 +14,7 @@ use super::access::admit;
 use super::refusals::{self as r, BODY, LIVING_CARD, PAGES, REPEATABLE, Refusal};
 use super::{
     Api, cards, credentials, deletion, docs, events, health, notifications, openapi, outbox,
-    readiness, stream, transactions,
+    readiness, stream, token_status, transactions,
 };
 use crate::receiver::problem::Problem;
 
@@ -66,8 +66,29 @@ fn of_cards() -> Vec<ApiRoute> {
         on(Method::DELETE, card, deletion::delete)
             .roles(&[App, Ops])
             .refuses(&[r::WRONG_CARD_ID, r::UNKNOWN_CARD])
-            .refuses(&[r::WRONG_QUERY, r::PROGRAM_UNKNOWN])
+            .refuses(&[r::WRONG_QUERY, r::PROGRAM_UNKNOWN, r::NOT_OFFERED])
             .refuses(REPEATABLE),
+        on(
+            Method::PUT,
+            "/v1/cards/{id}/token-status",
+            token_status::set,
+        )
+        .roles(&[App, Ops])
+        .refuses(LIVING_CARD)
+        .refuses(&[r::WRONG_TOKEN_COMMAND, r::UNKNOWN_TOKEN])
+        .refuses(&[r::PROGRAM_UNKNOWN, r::NOT_OFFERED, r::ILLEGAL_TRANSITION])
+        .refuses(BODY)
+        .refuses(REPEATABLE),
+        on(
+            Method::PUT,
+            "/v1/cards/{id}/contract-status",
+            token_status::set_contract,
+        )
+        .roles(&[App, Ops])
+        .refuses(LIVING_CARD)
+        .refuses(&[r::WRONG_TOKEN_COMMAND, r::PROGRAM_UNKNOWN, r::NOT_OFFERED])
+        .refuses(BODY)
+        .refuses(REPEATABLE),
         on(
             Method::GET,
             "/v1/cards/{id}/transactions",
@@ -75,7 +96,7 @@ fn of_cards() -> Vec<ApiRoute> {
         )
         .roles(&[App])
         .refuses(LIVING_CARD)
-        .refuses(&[r::WRONG_QUERY, r::PROGRAM_UNKNOWN])
+        .refuses(&[r::WRONG_QUERY, r::PROGRAM_UNKNOWN, r::NOT_OFFERED])
         .refuses(&[r::UPSTREAM_REFUSED, r::UPSTREAM_UNAVAILABLE]),
     ]
 }
@@ -94,7 +115,8 @@ fn of_payments() -> Vec<ApiRoute> {
         .roles(&[Payments])
         .refuses(LIVING_CARD)
         .refuses(&[r::WRONG_CREDENTIALS_REQUEST, r::NOT_CHARGEABLE])
-        .refuses(&[r::PROGRAM_UNKNOWN, r::NO_CRYPTOGRAM, r::ALREADY_ISSUED])
+        .refuses(&[r::PROGRAM_UNKNOWN, r::NOT_OFFERED])
+        .refuses(&[r::NO_CRYPTOGRAM, r::ALREADY_ISSUED])
         .refuses(BODY)
         .refuses(REPEATABLE),
     ]
@@ -131,8 +153,9 @@ fn of_operators() -> Vec<ApiRoute> {
         on(Method::GET, "/v1/outbox", outbox::list)
             .roles(&[Ops])
             .refuses(PAGES),
+        // Whoever gave a command may see what becomes of it.
         on(Method::GET, "/v1/outbox/{id}", outbox::show)
-            .roles(&[Ops])
+            .roles(&[App, Ops])
             .refuses(&[r::WRONG_QUERY, r::UNKNOWN_JOB]),
         on(Method::POST, "/v1/outbox/{id}/retry", outbox::retry)
             .roles(&[Ops])

@@ -7,12 +7,13 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::refusals::{
-    PROGRAM_UNKNOWN, TERMINAL, UNKNOWN_CARD, UPSTREAM_REFUSED, UPSTREAM_UNAVAILABLE, WRONG_QUERY,
+    NOT_OFFERED, PROGRAM_UNKNOWN, TERMINAL, UNKNOWN_CARD, UPSTREAM_REFUSED, UPSTREAM_UNAVAILABLE,
+    WRONG_QUERY,
 };
 use super::{Api, blocking, query, storage_failed};
 use crate::dispatcher::NoTransactions;
-use crate::mastercard::{CallFailure, FailureClass};
 use crate::receiver::problem::Problem;
+use crate::upstream::{CallFailure, FailureClass};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -59,6 +60,7 @@ fn refused(why: NoTransactions) -> Problem {
         NoTransactions::UnknownCard => UNKNOWN_CARD.into(),
         NoTransactions::Ended => TERMINAL.into(),
         NoTransactions::ProgramUnknown => PROGRAM_UNKNOWN.into(),
+        NoTransactions::NotOffered => NOT_OFFERED.into(),
         NoTransactions::Failed(failure) => failed(&failure),
         NoTransactions::Store(error) => storage_failed(error),
     }

@@ -48,7 +48,10 @@ fn programs(settings: &Settings) -> Vec<String> {
     for (name, program) in &settings.programs {
         match callable(settings, name, program, &Clock::system()) {
             Callable::Yes(client) => {
-                println!("program {name}: can be called at {}", program.base_url);
+                println!(
+                    "program {name}: can be called at {}",
+                    program.connection.base_url
+                );
                 client
                     .remarks()
                     .iter()

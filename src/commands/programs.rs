@@ -1,15 +1,18 @@
 //! The clients of the programs: which of them can be called.
 
 use super::service::StartError;
-use crate::mastercard::{Client, ClientError};
-use crate::settings::{Environment, ProgramSettings, Settings};
+use crate::alliance;
+use crate::dispatcher::ProgramClient;
+use crate::mastercard;
+use crate::settings::{Environment, KindSettings, ProgramSettings, Settings};
 use crate::telemetry::Clock;
+use crate::upstream::ClientError;
 
 /// Whether a program can be called.
 pub enum Callable {
-    Yes(Client),
-    /// Its settings are not complete: its calls wait.
-    NotYet(ClientError),
+    Yes(ProgramClient),
+    /// Its settings are not complete, or its kind is not called: its calls wait.
+    NotYet(String),
     /// It would be called in an unsafe way, or its keys cannot be used.
     Wrong(StartError),
 }
@@ -27,14 +30,39 @@ pub fn callable(
     if let Err(fault) = program.check(is_production) {
         return wrong(fault.to_string());
     }
-    let wire = settings.notification.clone();
-    match Client::new(name, program, &settings.keys, wire, clock.clone()) {
+    match client(settings, name, program, clock) {
         Ok(client) if is_production && client.holds_demonstration_key() => {
             Callable::Wrong(StartError::DemonstrationKeys)
         }
         Ok(client) => Callable::Yes(client),
-        Err(unset @ ClientError::Unset { .. }) => Callable::NotYet(unset),
+        Err(unset @ ClientError::Unset { .. }) => Callable::NotYet(unset.to_string()),
         Err(error) => wrong(error.to_string()),
+    }
+}
+
+/// The client of a program.
+fn client(
+    settings: &Settings,
+    name: &str,
+    program: &ProgramSettings,
+    clock: &Clock,
+) -> Result<ProgramClient, ClientError> {
+    let (connection, keys, clock) = (&program.connection, &settings.keys, clock.clone());
+    match &program.kind {
+        KindSettings::MastercardCheckout(checkout) => {
+            let wire = settings.notification.clone();
+            let client = mastercard::Client::new(name, connection, checkout, keys, wire, clock);
+            client.map(ProgramClient::Checkout)
+        }
+        KindSettings::MastercardProcessing(processing) => {
+            let client =
+                mastercard::processing::Client::new(name, connection, processing, keys, clock);
+            client.map(ProgramClient::Processing)
+        }
+        KindSettings::Alliance(bank) => {
+            let client = alliance::Client::new(name, connection, bank, keys, clock);
+            client.map(ProgramClient::Alliance)
+        }
     }
 }
 
@@ -45,7 +73,7 @@ pub fn callable(
 pub fn all_callable(
     settings: &Settings,
     clock: &Clock,
-) -> Result<Vec<(String, ProgramSettings, Client)>, StartError> {
+) -> Result<Vec<(String, ProgramSettings, ProgramClient)>, StartError> {
     let mut all = Vec::new();
     for (name, program) in &settings.programs {
         match callable(settings, name, program, clock) {

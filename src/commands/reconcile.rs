@@ -1,4 +1,4 @@
-//! `reconcile`: asks Mastercard for cards that it has not told of for long.
+//! `reconcile`: asks the programs for cards that it has not told of for long.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,7 +12,7 @@ use super::notifications::since;
 use super::refusals::Refusals;
 use super::tables::{print_json, progress_style};
 use super::{Common, programs};
-use crate::domain::{Card, CardId, Job, JobKind};
+use crate::domain::{Card, CardId, Job, JobKind, Policy};
 use crate::store::{JobState, JobView, Store, StoreError, Tx};
 use crate::telemetry::Clock;
 
@@ -61,8 +61,9 @@ pub fn run(common: &Common, args: &ReconcileArgs) -> Result<(), Failure> {
         (cards, _) => named(&store, &callable, cards, &mut summary)?,
     };
     let bar = ProgressBar::new(ids.len() as u64).with_style(progress_style("cards"));
+    let policy = settings.policy();
     for page in ids.chunks(PAGE as usize) {
-        let ask = |tx: &mut Tx<'_>| ask_for(tx, page, Clock::system().now());
+        let ask = |tx: &mut Tx<'_>| ask_for(tx, &policy, page, Clock::system().now());
         let asked = match args.dry_run {
             true => store.rehearse(ask)?,
             false => store.write(ask)?,
@@ -131,8 +132,13 @@ struct Asked {
     open_before: u64,
 }
 
-/// Queues a Get Card for each card that lives and has none that is open.
-fn ask_for(tx: &mut Tx<'_>, ids: &[CardId], now: i64) -> Result<Asked, StoreError> {
+/// Queues the call that asks for it for each card that lives and has none that is open.
+fn ask_for(
+    tx: &mut Tx<'_>,
+    policy: &Policy,
+    ids: &[CardId],
+    now: i64,
+) -> Result<Asked, StoreError> {
     let mut asked = Asked {
         queued: 0,
         open_before: 0,
@@ -140,35 +146,39 @@ fn ask_for(tx: &mut Tx<'_>, ids: &[CardId], now: i64) -> Result<Asked, StoreErro
     let page = BTreeSet::from_iter(ids.iter().cloned());
     tx.lock_cards(&page)?;
     let cards = tx.load_cards(&page)?;
-    let get_card = Job {
-        kind: JobKind::GetCard,
-        not_before: now,
-    };
     for id in &page {
         // It may have ended since it was chosen.
-        let lives = |card: &Card| card.terminal.is_none();
-        if !cards.get(id).and_then(Option::as_ref).is_some_and(lives) {
+        let lives = |card: &&Card| card.terminal.is_none();
+        let Some(card) = cards.get(id).and_then(Option::as_ref).filter(lives) else {
             continue;
-        }
-        if tx.jobs_of_card(id)?.iter().any(is_open_get_card) {
+        };
+        let lookup = Job {
+            kind: policy.lookup(policy.program_of(card).as_deref()),
+            not_before: now,
+        };
+        if tx
+            .jobs_of_card(id)?
+            .iter()
+            .any(|job| is_open(job, lookup.kind))
+        {
             asked.open_before += 1;
             continue;
         }
-        tx.queue_job(id, &get_card, None, now)?;
+        tx.queue_job(id, &lookup, None, now)?;
         asked.queued += 1;
     }
     Ok(asked)
 }
 
-fn is_open_get_card(job: &JobView) -> bool {
+fn is_open(job: &JobView, kind: JobKind) -> bool {
     let open = [JobState::Waiting, JobState::Running, JobState::Parked].map(JobState::name);
-    job.kind == JobKind::GetCard.name() && open.contains(&&*job.state)
+    job.kind == kind.name() && open.contains(&&*job.state)
 }
 
 #[derive(Default)]
 struct Summary {
     queued: u64,
-    /// Cards for which a Get Card waits, runs or is parked already.
+    /// Cards for which such a call waits, runs or is parked already.
     open_before: u64,
     refused: Refusals,
 }

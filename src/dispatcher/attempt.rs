@@ -4,17 +4,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::calls::Calls;
 use super::lane::Lane;
-use super::{backoff, cryptogram, deletion, lookup};
+use super::{backoff, commands, cryptogram, deletion, lookup, token_reads};
 use crate::domain::{CardId, JobKind};
-use crate::mastercard::{CallFailure, FailureClass};
-use crate::store::{ClaimedJob, Ending, JobState, KINDS, StoreError, Tx};
+use crate::mastercard::Client;
+use crate::store::{ClaimedJob, Ending, JobState, KINDS, StoreError, TOKEN_STATUS, Tx};
+use crate::upstream::{CallFailure, FailureClass};
 
-/// A cryptogram or Get Card that nobody could obtain for so long is of no use any more.
+/// A cryptogram, Get Card or read of tokens that nobody could obtain for so long is of no use any more.
 const OLDEST: i64 = 48 * 3_600_000;
-/// A deletion that is not confirmed after so long is told.
-const DELETION_OVERDUE: i64 = 3_600_000;
+/// A deletion or token command that is not confirmed after so long is told.
+const OVERDUE: i64 = 3_600_000;
 /// A call whose handling panics this often is given up.
 const PANICS: i32 = 5;
+/// The reason of a call that the card's program has no operation for.
+const NOT_OFFERED: &str = "not-offered-by-program";
 /// After a refused credential; an operator's retry comes earlier.
 const DENIED_PAUSE: i64 = 300_000;
 
@@ -36,10 +39,39 @@ pub fn attempt(calls: &Calls, lane: &Lane, job: &ClaimedJob) {
 fn make(calls: &Calls, lane: &Lane, job: &ClaimedJob) -> Result<Ended, StoreError> {
     let card_id = card_id(job)?;
     match &*job.kind {
-        kind if kind == JobKind::GetCard.name() => lookup::get_card(calls, lane, job, &card_id),
-        kind if kind == JobKind::DeleteCard.name() => deletion::delete(calls, lane, job, &card_id),
-        _ => cryptogram::prefetch(calls, lane, job, &card_id),
+        TOKEN_STATUS => return commands::carry_out(calls, lane, job, &card_id),
+        kind if kind == JobKind::ReadTokens.name() => {
+            return token_reads::read(calls, lane, job, &card_id);
+        }
+        _ => {}
     }
+    let Some(client) = lane.client.checkout() else {
+        return not_offered(calls, job);
+    };
+    let to = To { lane, client };
+    match &*job.kind {
+        kind if kind == JobKind::GetCard.name() => lookup::get_card(calls, to, job, &card_id),
+        kind if kind == JobKind::DeleteCard.name() => deletion::delete(calls, to, job, &card_id),
+        _ => cryptogram::prefetch(calls, to, job, &card_id),
+    }
+}
+
+/// Where a call of Checkout or the Card API goes: the lane, and the client that the lane has for it.
+#[derive(Clone, Copy)]
+pub(super) struct To<'a> {
+    pub lane: &'a Lane,
+    pub client: &'a Client,
+}
+
+/// Ends a call that the card's program has no operation for.
+pub(super) fn not_offered(calls: &Calls, job: &ClaimedJob) -> Result<Ended, StoreError> {
+    let now = calls.now();
+    let ending = Ending {
+        may_have_arrived: false,
+        ..done(JobState::Discarded, Some(NOT_OFFERED), None)
+    };
+    let store = calls.store();
+    store.write(|tx| Ended::write(tx, job, ending, now))
 }
 
 pub(super) fn card_id(job: &ClaimedJob) -> Result<CardId, StoreError> {
@@ -97,11 +129,10 @@ pub(super) fn done(state: JobState, reason: Option<&str>, flow_id: Option<String
 
 /// How a failed attempt ends: made again later, parked for an operator, or given up for its age.
 pub(super) fn after_failure(job: &ClaimedJob, failure: &CallFailure, now: i64) -> Ending {
-    let is_delete = job.kind == JobKind::DeleteCard.name();
     let wait = backoff::delay(job.attempts, failure.retry_after, backoff::random());
     let (state, next_at) = match failure.class {
         FailureClass::Refused | FailureClass::NotThere => (JobState::Parked, None),
-        _ if !is_delete && now - job.created_at >= OLDEST => (JobState::Dead, None),
+        _ if !is_wish(job) && now - job.created_at >= OLDEST => (JobState::Dead, None),
         FailureClass::Denied => (JobState::Waiting, Some(now + DENIED_PAUSE)),
         FailureClass::Retry => (JobState::Waiting, Some(now.saturating_add(wait))),
     };
@@ -115,6 +146,11 @@ pub(super) fn after_failure(job: &ClaimedJob, failure: &CallFailure, now: i64) -
         may_have_arrived: failure.may_have_arrived && may_have_been_done,
         flow_id: None,
     }
+}
+
+/// What somebody wants done at the other side is never given up for its age.
+fn is_wish(job: &ClaimedJob) -> bool {
+    job.kind == JobKind::DeleteCard.name() || job.kind == TOKEN_STATUS
 }
 
 /// A call that was not made.
@@ -163,9 +199,9 @@ fn tell(lane: &Lane, job: &ClaimedJob, ended: &Ended) {
         _ => log::debug!(job:% = id, kind:% = kind, program:% = program, state, attempts, reason;
             "call attempted"),
     }
-    let is_late = |now: i64| now - job.created_at >= DELETION_OVERDUE;
-    if kind == JobKind::DeleteCard.name() && ending.next_at.is_some_and(is_late) {
-        log::error!(job:% = id, program:% = program, attempts, reason;
-            "a card deleted here is not confirmed as deleted at Mastercard");
+    let is_late = |now: i64| now - job.created_at >= OVERDUE;
+    if is_wish(job) && ending.next_at.is_some_and(is_late) {
+        log::error!(job:% = id, kind:% = kind, program:% = program, attempts, reason;
+            "what was asked for is still not confirmed at the other side");
     }
 }

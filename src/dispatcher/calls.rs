@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::LEASE_MS;
 use super::lane::{Lane, LaneView};
+use super::program_client::ProgramClient;
 use crate::domain::{Card, Policy};
 use crate::jose::{KeyFolder, Keyring};
-use crate::mastercard::Client;
 use crate::settings::{DispatcherSettings, ProgramSettings};
 use crate::store::{ClaimedJob, Ending, JobState, Store, StoreError};
 use crate::telemetry::{Clock, Hint, Metrics};
@@ -25,7 +25,7 @@ pub struct CallsSettings {
     pub keys: KeyFolder,
     pub dispatcher: DispatcherSettings,
     /// The programs that can be called.
-    pub programs: Vec<(String, ProgramSettings, Client)>,
+    pub programs: Vec<(String, ProgramSettings, ProgramClient)>,
     /// To the dispatcher of this process.
     pub hint: Hint,
 }
@@ -45,8 +45,8 @@ struct Inner {
 impl Calls {
     /// Puts together what makes calls in this process.
     pub fn new(settings: CallsSettings) -> Self {
-        let lane = |(name, program, client): (String, ProgramSettings, Client)| {
-            let lane = Lane::new(&name, client, &program);
+        let lane = |(name, program, client): (String, ProgramSettings, ProgramClient)| {
+            let lane = Lane::new(&name, client, &program.connection);
             (name, Arc::new(lane))
         };
         Self(Arc::new(Inner {

@@ -1,14 +1,16 @@
 //! Credentials for one payment: the token, and a cryptogram that nobody else gets.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::attempt::Ended;
+use super::attempt::{Ended, To};
 use super::calls::Calls;
+use super::lane::Lane;
 use super::{LEASE_MS, cryptogram, housekeeping};
 use crate::domain::{
     Card, CardId, Cryptogram, CryptogramState, Expiry, Reason, TokenNumber, reasons,
 };
-use crate::mastercard::{Amount, CheckoutRequest};
+use crate::mastercard::{Amount, CheckoutRequest, Client};
 use crate::store::{AnsweredRequest, Claim, ClaimedJob, StoreError, Tx};
 
 /// How often a caller looks whether another call of its card has ended.
@@ -66,6 +68,8 @@ pub enum NoCredentials {
     NotChargeable(Vec<Reason>),
     /// Its program is not known, or cannot be called.
     ProgramUnknown,
+    /// Its program gives none.
+    NotOffered,
     /// Under this idempotency key they were issued already.
     AlreadyIssued,
     /// The idempotency key was used for another request.
@@ -187,8 +191,8 @@ impl Calls {
                 return Ok(Ok(Step::Ready(Box::new(credentials))));
             }
         }
-        if self.lane_of(&card).is_none() {
-            return Ok(Err(NoCredentials::ProgramUnknown));
+        if let Err(no) = self.checkout_of(&card) {
+            return Ok(Err(no));
         }
         let claim = tx.claim_for_caller(id, card.number_version, now, now + LEASE_MS)?;
         Ok(Ok(match claim {
@@ -198,6 +202,13 @@ impl Calls {
             }
             Claim::Busy => Step::Busy,
         }))
+    }
+
+    /// The lane of a card's program, with its client of Checkout.
+    fn checkout_of(&self, card: &Card) -> Result<(&Arc<Lane>, &Client), NoCredentials> {
+        let lane = self.lane_of(card).ok_or(NoCredentials::ProgramUnknown)?;
+        let client = lane.client.checkout().ok_or(NoCredentials::NotOffered)?;
+        Ok((lane, client))
     }
 
     /// Makes the claimed call and hands its cryptogram out; nothing of it is kept.
@@ -221,13 +232,15 @@ impl Calls {
     ) -> Result<Credentials, NoCredentials> {
         let id = &request.card_id;
         let card = self.store().read(|tx| tx.card(id))?.map(|row| row.card);
-        let lane = card.as_ref().and_then(|card| self.lane_of(card));
-        let lane = lane.ok_or(NoCredentials::ProgramUnknown)?;
+        let (lane, client) = match &card {
+            Some(card) => self.checkout_of(card)?,
+            None => return Err(NoCredentials::ProgramUnknown),
+        };
         let _place = lane.enter();
         let answered = match lane.admit_caller(deadline) {
             Ok(()) => cryptogram::ask(
                 self,
-                lane,
+                To { lane, client },
                 &CheckoutRequest {
                     card_id: id.clone(),
                     amount: request.amount.clone(),

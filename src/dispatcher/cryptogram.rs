@@ -1,18 +1,18 @@
 //! Checkout: a fresh cryptogram, kept only if it belongs to the number the card has now.
 
-use super::attempt::{Ended, after_failure, done, not_made};
+use super::attempt::{Ended, To, after_failure, done, not_made};
 use super::calls::Calls;
-use super::lane::Lane;
 use crate::domain::{
     CardId, CheckoutAnswer, Cryptogram, Decision, Expiry, FreshCryptogram, Input, Job, JobKind,
     PaymentData, Rank, Rule, TokenNumber, decide,
 };
 use crate::jose::json::canonical;
-use crate::mastercard::{self, CallFailure, CheckoutRequest, FailureClass};
+use crate::mastercard::{self, CheckoutRequest};
 use crate::notification::payment_json;
 use crate::store::{
     AnswerKind, ClaimedJob, Ending, JobState, NewAnswer, StoreError, StoredCryptogram, Tx,
 };
+use crate::upstream::{CallFailure, FailureClass};
 
 /// Between an answer that cannot be brought together with our token and the second call.
 const ASK_AGAIN_AFTER: i64 = 60_000;
@@ -38,17 +38,17 @@ pub(super) struct Answered {
 }
 
 /// Asks Checkout.
-pub(super) fn ask(calls: &Calls, lane: &Lane, request: &CheckoutRequest) -> Answered {
+pub(super) fn ask(calls: &Calls, to: To<'_>, request: &CheckoutRequest) -> Answered {
     let as_of = calls.now() - calls.settings().clock_skew();
-    let answer = lane.client.checkout(request, &calls.keyring());
-    lane.report(&answer);
+    let answer = to.client.checkout(request, &calls.keyring());
+    to.lane.report(&answer);
     Answered { as_of, answer }
 }
 
 /// A cryptogram obtained in advance, to be kept.
 pub(super) fn prefetch(
     calls: &Calls,
-    lane: &Lane,
+    to: To<'_>,
     job: &ClaimedJob,
     card_id: &CardId,
 ) -> Result<Ended, StoreError> {
@@ -57,7 +57,7 @@ pub(super) fn prefetch(
         amount: None,
         flow_id: job.flow_id.clone(),
     };
-    let answered = ask(calls, lane, &request);
+    let answered = ask(calls, to, &request);
     calls.store().write(|tx| {
         let now = calls.now();
         let (ended, fresh) = write(tx, calls, job, card_id, answered, false, now)?;

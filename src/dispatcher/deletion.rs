@@ -1,12 +1,12 @@
 //! Deletion of a card: unusable here at once, in the transaction that queues the call; then confirmed
 //! by Mastercard.
 
-use super::attempt::{Ended, after_failure, card_id, done};
+use super::attempt::{Ended, To, after_failure, card_id, done};
 use super::calls::Calls;
-use super::lane::Lane;
 use crate::domain::{Card, CardId, Delete, DeleteConfirmed, Input, Policy, TerminalState, decide};
-use crate::mastercard::{DeleteReason, DeleteRequest, FailureClass, Requestor};
+use crate::mastercard::{DeleteReason, DeleteRequest, Requestor};
 use crate::store::{AnswerKind, ClaimedJob, JobState, JobView, NewAnswer, Store, StoreError, Tx};
+use crate::upstream::FailureClass;
 
 /// A request to delete a card.
 pub struct DeletionRequest {
@@ -29,6 +29,8 @@ pub enum Deletion {
     UnknownCard,
     /// Nobody knows where the call would go.
     ProgramUnknown,
+    /// The card's program deletes no cards: its tokens are deactivated.
+    NotOffered,
 }
 
 /// Deletes a card here and queues the call that deletes it at Mastercard.
@@ -41,7 +43,7 @@ pub fn request_deletion(
     store.write(|tx| delete_in(tx, policy, request, now))
 }
 
-fn delete_in(
+pub(super) fn delete_in(
     tx: &mut Tx<'_>,
     policy: &Policy,
     request: &DeletionRequest,
@@ -57,6 +59,11 @@ fn delete_in(
             status: terminal.state.word(),
             job: tx.open_deletion(id)?,
         });
+    }
+    let named = request.program.as_ref();
+    let program = policy.program_of(&row.card).or_else(|| named.cloned());
+    if program.is_some_and(|program| policy.token_programs.contains_key(&program)) {
+        return Ok(Deletion::NotOffered);
     }
     // The caller's word counts only where nobody knows better.
     let program = match policy.program_of(&row.card) {
@@ -91,12 +98,12 @@ fn delete_in(
 /// or Mastercard itself said that the card is cancelled.
 pub(super) fn delete(
     calls: &Calls,
-    lane: &Lane,
+    to: To<'_>,
     job: &ClaimedJob,
     card_id: &CardId,
 ) -> Result<Ended, StoreError> {
-    let answer = lane.client.delete_card(&call(job, card_id));
-    lane.report(&answer);
+    let answer = to.client.delete_card(&call(job, card_id));
+    to.lane.report(&answer);
     calls.store().write(|tx| {
         let now = calls.now();
         tx.lock_cards(&[card_id.clone()].into())?;

@@ -1,5 +1,5 @@
 //! What has to be looked at from time to time: leases that ended, cryptograms that ran out, idempotency
-//! keys that are old, cards not heard of.
+//! keys that are old, cards not heard of, tokens that wait to be linked to a replaced card.
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,8 @@ const CRYPTOGRAMS_EVERY: Duration = Duration::from_secs(30);
 const SLOW_EVERY: Duration = Duration::from_secs(600);
 /// Rows of one transaction.
 const STEP: i64 = 200;
+/// Tokens of a replaced card are looked for this often: a plastic card's are linked when it is activated.
+const RELINKED_EVERY: i64 = 6 * 3_600_000;
 /// Idempotency keys are forgotten after a day.
 const FORGET_AFTER: i64 = 24 * 3_600_000;
 
@@ -44,6 +46,9 @@ impl Housekeeping {
         if is_time(&mut self.slow, SLOW_EVERY) {
             store.write(|tx| tx.forget_answers(now - FORGET_AFTER))?;
             reconcile(calls, now)?;
+            let relinking = |tx: &mut Tx<'_>| tx.cards_relinking(now - RELINKED_EVERY, STEP);
+            let relinking = store.read(relinking)?;
+            ask(calls, JobKind::ReadTokens, &relinking, now)?;
         }
         Ok(())
     }
@@ -91,16 +96,25 @@ fn reconcile(calls: &Calls, now: i64) -> Result<(), StoreError> {
             lane.program,
             cards.len()
         );
-        calls.store().write(|tx| {
-            for id in cards.iter().filter_map(|id| CardId::parse(id).ok()) {
-                let job = Job {
-                    kind: JobKind::GetCard,
-                    not_before: now,
-                };
-                tx.queue_job(&id, &job, None, now)?;
-            }
-            Ok(())
-        })?;
+        let kind = calls.policy().lookup(Some(&lane.program));
+        ask(calls, kind, &cards, now)?;
     }
     Ok(())
+}
+
+/// Queues a look at each of these cards.
+fn ask(calls: &Calls, kind: JobKind, cards: &[String], now: i64) -> Result<(), StoreError> {
+    if cards.is_empty() {
+        return Ok(());
+    }
+    calls.store().write(|tx| {
+        for id in cards.iter().filter_map(|id| CardId::parse(id).ok()) {
+            let job = Job {
+                kind,
+                not_before: now,
+            };
+            tx.queue_job(&id, &job, None, now)?;
+        }
+        Ok(())
+    })
 }

@@ -11,8 +11,9 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use super::attempt::not_made;
 use super::breaker::{Admission, Breaker, Signal, Stop};
-use crate::mastercard::{CallFailure, Client, FailureClass};
-use crate::settings::ProgramSettings;
+use super::program_client::ProgramClient;
+use crate::settings::ConnectionSettings;
+use crate::upstream::{CallFailure, FailureClass};
 
 /// How long a call of the queue waits before it looks whether callers still wait.
 const BEHIND_CALLERS: Duration = Duration::from_millis(5);
@@ -20,7 +21,7 @@ const BEHIND_CALLERS: Duration = Duration::from_millis(5);
 /// The calls of one program from this process.
 pub struct Lane {
     pub program: String,
-    pub client: Client,
+    pub client: ProgramClient,
     /// Those of the queue and those of callers who wait, together.
     under_way: AtomicUsize,
     callers: AtomicUsize,
@@ -42,7 +43,7 @@ pub struct LaneView {
 }
 
 impl Lane {
-    pub fn new(program: &str, client: Client, settings: &ProgramSettings) -> Self {
+    pub fn new(program: &str, client: ProgramClient, settings: &ConnectionSettings) -> Self {
         let rate = NonZeroU32::new(settings.rate()).unwrap_or(NonZeroU32::MIN);
         // No burst: the calls of a second are spread over it.
         let quota = Quota::per_second(rate).allow_burst(NonZeroU32::MIN);

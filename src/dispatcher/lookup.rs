@@ -4,25 +4,25 @@
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::attempt::{Ended, after_failure, done};
+use super::attempt::{Ended, To, after_failure, done};
 use super::calls::Calls;
-use super::lane::Lane;
 use crate::domain::{CardAnswer, CardId, Input, NotThere, Payment, Rank, ReportedStatus, decide};
 use crate::jose::json::canonical;
-use crate::mastercard::{self, CallFailure, FailureClass};
+use crate::mastercard;
 use crate::notification::payment_json;
 use crate::store::{AnswerKind, ClaimedJob, JobState, NewAnswer, StoreError};
+use crate::upstream::{CallFailure, FailureClass};
 
 /// Get Card.
 pub(super) fn get_card(
     calls: &Calls,
-    lane: &Lane,
+    to: To<'_>,
     job: &ClaimedJob,
     card_id: &CardId,
 ) -> Result<Ended, StoreError> {
     let as_of = calls.now() - calls.settings().clock_skew();
-    let answer = lane.client.get_card(card_id, &calls.keyring());
-    lane.report(&answer);
+    let answer = to.client.get_card(card_id, &calls.keyring());
+    to.lane.report(&answer);
     calls.store().write(|tx| {
         let now = calls.now();
         tx.lock_cards(&[card_id.clone()].into())?;
@@ -102,6 +102,8 @@ pub enum NoTransactions {
     Ended,
     /// Its program is not known, or cannot be called.
     ProgramUnknown,
+    /// Its program lists none.
+    NotOffered,
     Failed(CallFailure),
     Store(StoreError),
 }
@@ -120,11 +122,12 @@ impl Calls {
             return Err(NoTransactions::Ended);
         }
         let lane = self.lane_of(&card).ok_or(NoTransactions::ProgramUnknown)?;
+        let client = lane.client.checkout().ok_or(NoTransactions::NotOffered)?;
         let _place = lane.enter();
         let deadline = std::time::Instant::now() + self.settings().caller_patience();
         lane.admit_caller(deadline)
             .map_err(NoTransactions::Failed)?;
-        let answer = lane.client.transactions(card_id, from);
+        let answer = client.transactions(card_id, from);
         lane.report(&answer);
         answer.map_err(NoTransactions::Failed)
     }

@@ -9,12 +9,18 @@ mod attempt;
 mod backoff;
 mod breaker;
 mod calls;
+mod commands;
+mod contract_status;
 mod credentials;
 mod cryptogram;
 mod deletion;
 mod housekeeping;
 mod lane;
 mod lookup;
+mod program_client;
+mod token_intake;
+mod token_reads;
+mod token_records;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,10 +35,13 @@ use lane::Lane;
 
 pub use breaker::Stop;
 pub use calls::{Calls, CallsSettings};
+pub use commands::{CommandRequest, Commanded, request_command};
+pub use contract_status::{ContractTold, tell_contract_status};
 pub use credentials::{Credentials, CredentialsRequest, IdempotencyKey, NoCredentials, Usage};
 pub use deletion::{Deletion, DeletionRequest, request_deletion};
 pub use lane::LaneView;
 pub use lookup::NoTransactions;
+pub use program_client::ProgramClient;
 
 /// The longest wait between two looks at the outbox.
 const LOOK_EVERY: Duration = Duration::from_millis(500);

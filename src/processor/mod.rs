@@ -30,7 +30,7 @@ use apply::Applied;
 use opening::Opened;
 use pacing::Inflow;
 
-pub use registration::{Registered, register};
+pub use registration::{Misfit, Registered, Registering, register};
 pub use replay::{Replayed, rehearse_deliveries, replay_stored};
 
 /// The longest wait between two looks at the table.

@@ -20,6 +20,12 @@ pub enum AnswerKind {
     /// The merchant asked for the deletion.
     DeleteAsked,
     DeleteConfirmed,
+    /// A token command was carried out.
+    TokenStatusSet,
+    /// What a program's reads said of the card's tokens.
+    TokensRead,
+    /// The issuer told the status of the card contract.
+    ContractStatus,
 }
 
 impl AnswerKind {
@@ -31,6 +37,9 @@ impl AnswerKind {
             Self::Checkout => "checkout",
             Self::DeleteAsked => "delete_asked",
             Self::DeleteConfirmed => "delete_confirmed",
+            Self::TokenStatusSet => "token_status_set",
+            Self::TokensRead => "tokens_read",
+            Self::ContractStatus => "contract_status",
         }
     }
 }

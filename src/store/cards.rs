@@ -202,7 +202,7 @@ impl Tx<'_> {
         // One that is open has its key.
         let asked_for = outbox::table
             .filter(outbox::card_id.eq(cards::id))
-            .filter(outbox::kind.eq(JobKind::GetCard.name()))
+            .filter(outbox::kind.eq_any([JobKind::GetCard, JobKind::ReadTokens].map(JobKind::name)))
             .filter(outbox::open_key.is_not_null());
         let mut silent = cards::table
             .filter(cards::program.eq(program))
@@ -250,6 +250,7 @@ impl Tx<'_> {
             let of_card = cryptograms::table.filter(cryptograms::card_id.eq(card.id.as_str()));
             diesel::delete(of_card).execute(self.connection)?;
         }
+        self.settle_tokens(card)?;
         match &card.token {
             Some(token) => self.save_token(card, token),
             None => {

@@ -7,6 +7,7 @@
 
 mod answers;
 mod api_keys;
+mod card_tokens;
 mod cards;
 mod connection;
 mod cryptograms;
@@ -32,6 +33,7 @@ use connection::{AnyConnection, Manager};
 
 pub use answers::{AnswerKind, NewAnswer};
 pub use api_keys::ApiKey;
+pub use card_tokens::KnownToken;
 pub use cards::{CardFilter, CardRow};
 pub use cryptograms::{StoredCryptogram, TakenCryptogram};
 pub use deliveries::{Delivery, DeliveryState, NewDelivery, Waiting};
@@ -41,7 +43,9 @@ pub use idempotency::AnsweredRequest;
 pub use notifications::{
     DecidedBefore, KeptContent, NotificationFilter, NotificationRow, NotificationView,
 };
-pub use outbox::{CREDENTIALS, Claim, ClaimedJob, Ending, JobFilter, JobState, JobView, KINDS};
+pub use outbox::{CREDENTIALS, Claim, ClaimedJob, Ending, JobFilter, JobState, JobView, KINDS,
+    TOKEN_STATUS,
+};
 pub use registrations::RegistrationRow;
 pub use replays::Replay;
 pub use tx::Tx;

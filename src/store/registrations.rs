@@ -23,6 +23,8 @@ pub struct RegistrationRow {
     /// Token number and expiry, as JSON; only if the card keeps a token.
     pub payment: Option<Zeroizing<Vec<u8>>>,
     pub changes: Vec<Change>,
+    /// Our ids of the tokens it named.
+    pub tokens: Vec<String>,
 }
 
 #[derive(Insertable)]
@@ -37,6 +39,7 @@ struct Stored<'a> {
     content: Vec<u8>,
     payment: Option<Vec<u8>>,
     changes: String,
+    tokens: Option<String>,
 }
 
 impl Tx<'_> {
@@ -57,6 +60,10 @@ impl Tx<'_> {
             program: row.program.as_deref(),
             consumer_reference: row.consumer_reference.as_deref(),
             changes: to_json(&row.changes)?,
+            tokens: match row.tokens.is_empty() {
+                true => None,
+                false => Some(to_json(&row.tokens)?),
+            },
         };
         diesel::insert_into(registrations::table)
             .values(&stored)

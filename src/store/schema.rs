@@ -49,6 +49,7 @@ diesel::table! {
         content -> Binary,
         payment -> Nullable<Binary>,
         changes -> Text,
+        tokens -> Nullable<Text>,
     }
 }
 
@@ -94,6 +95,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    card_tokens (id) {
+        id -> Text,
+        card_id -> Text,
+        digest -> Text,
+        value -> Nullable<Binary>,
+        relinking -> Bool,
+    }
+}
+
+diesel::table! {
     cryptograms (card_id) {
         card_id -> Text,
         number_version -> Integer,
@@ -127,6 +138,9 @@ diesel::table! {
         may_have_arrived -> Bool,
         flow_id -> Nullable<Text>,
         ended_at -> Nullable<BigInt>,
+        command -> Nullable<Text>,
+        token_id -> Nullable<Text>,
+        command_order -> Nullable<BigInt>,
     }
 }
 
@@ -181,4 +195,4 @@ diesel::table! {
 }
 
 diesel::joinable!(tokens -> cards (card_id));
-diesel::allow_tables_to_appear_in_same_query!(cards, tokens, deliveries, notifications, outbox);
+diesel::allow_tables_to_appear_in_same_query!(card_tokens, cards, tokens, deliveries, notifications, outbox);

@@ -36,6 +36,10 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
+    pub(super) fn keys(&self) -> &StorageKeys {
+        self.keys
+    }
+
     pub(super) fn seal(
         &self,
         plaintext: &[u8],

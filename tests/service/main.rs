@@ -76,6 +76,8 @@ mod storage_indexes;
 mod storage_rehearsal;
 mod storage_rows;
 mod storage_settings;
+mod token_status_cells;
+mod token_status_matrix;
 mod wire;
 mod wire_digits;
 mod wire_keys;

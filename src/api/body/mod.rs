@@ -3,6 +3,7 @@
 mod credentials;
 mod registration;
 mod replay;
+mod token_status;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,6 +19,9 @@ pub(super) use credentials::{CredentialsBody, credentials};
 pub(super) use registration::RegistrationBody;
 pub use registration::{import_line, registration};
 pub(super) use replay::{ReplayBody, replay_reason};
+pub(super) use token_status::{
+    ContractStatusBody, TokenCommandBody, contract_status, token_command,
+};
 
 /// What is wrong with a body. Names fields, quotes no values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -58,9 +58,12 @@ fn what_is_not_given_is_none() {
 #[rstest]
 #[case("CredentialsRequest", &["use", "amount", "seriesNumberVersion"])]
 #[case("Amount", &["transactionAmount", "transactionCurrencyCode"])]
-#[case("Registration", &["program", "consumerReference", "maskedCard", "token"])]
+#[case("Registration", &["program", "consumerReference", "maskedCard", "token", "tokens"])]
 #[case("RegisteredToken", &["paymentToken", "tokenExpirationMonth", "tokenExpirationYear"])]
+#[case("RegisteredTokenOfCard", &["tokenNumber"])]
 #[case("Replay", &["reason"])]
+#[case("TokenCommand", &["tokenStatus", "tokenNumber"])]
+#[case("ContractStatus", &["contractStatus"])]
 fn a_body_is_described_with_the_fields_that_are_read(#[case] name: &str, #[case] read: &[&str]) {
     let document = json!(*DOCUMENT);
     let described = document["components"]["schemas"][name]["properties"].clone();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::next;
-use crate::domain::{display, shown_masked_card};
+use crate::domain::{self, display, shown_masked_card};
 use crate::store::CardRow;
 use crate::telemetry::timestamp;
 
@@ -21,6 +21,12 @@ pub struct Card {
     status: Option<&'static str>,
     display: Display,
     token: Option<Token>,
+    /// The tokens of a program where a card has tokens of its own; missing elsewhere.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tokens: Vec<CardToken>,
+    /// The status of the card contract as the issuer told it last; missing where none was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contract_status: Option<String>,
     /// Masked data as Mastercard sent it.
     #[schema(value_type = Object)]
     masked_card: Value,
@@ -56,6 +62,42 @@ pub struct Token {
     refreshed_at: String,
 }
 
+/// One of a card's tokens, never with its text.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CardToken {
+    /// Ours, to tell the tokens of a card apart.
+    id: String,
+    last_four: String,
+    /// `ACTIVE`, `SUSPENDED`, `OBSOLETE`, `DELETED`, another word of the program, or null while none is
+    /// known.
+    status: Option<String>,
+    expiration_month: Option<String>,
+    expiration_year: Option<String>,
+    /// It waits to be linked to a replaced card.
+    relinking: bool,
+    /// The program said that it does not know the token.
+    not_found_there: bool,
+    /// Further fields as the program gave them.
+    #[schema(value_type = Object)]
+    details: Value,
+}
+
+impl From<&domain::CardToken> for CardToken {
+    fn from(token: &domain::CardToken) -> Self {
+        Self {
+            id: token.id.clone(),
+            last_four: token.last_four.clone(),
+            status: token.status().map(|status| status.word().to_owned()),
+            expiration_month: token.expiry.map(|expiry| expiry.month()),
+            expiration_year: token.expiry.map(|expiry| expiry.year()),
+            relinking: token.relinking_since.is_some(),
+            not_found_there: token.not_there_since.is_some(),
+            details: json!(token.details),
+        }
+    }
+}
+
 impl From<&CardRow> for Card {
     fn from(row: &CardRow) -> Self {
         let card = &row.card;
@@ -83,6 +125,8 @@ impl From<&CardRow> for Card {
                 pan_expiration_year: display.pan_expiration_year,
             },
             token,
+            tokens: card.tokens.iter().map(CardToken::from).collect(),
+            contract_status: card.contract_status.clone(),
             masked_card: shown_masked_card(card),
             updated_at: timestamp(card.updated_at),
         }

@@ -7,7 +7,7 @@ mod events;
 mod notifications;
 mod outbox;
 
-pub use cards::{Card, CardPage, card};
+pub use cards::{Card, CardPage, CardToken, card};
 pub use events::{Event, EventPage};
 pub use notifications::{Notification, NotificationPage, Replayed, notification, replay};
 pub use outbox::{Job, JobPage, job};

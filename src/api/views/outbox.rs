@@ -8,13 +8,20 @@ use super::next;
 use crate::store::{JobState, JobView};
 use crate::telemetry::timestamp;
 
-/// A call to Mastercard.
+/// A call to the other side.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Job<'a> {
     id: &'a str,
-    /// `cryptogram`, `get_card`, `delete_card` or `credentials`.
+    /// `cryptogram`, `get_card`, `delete_card`, `read_tokens`, `token_status` or `credentials`.
     kind: &'a str,
+    /// Of a `token_status` call: `SUSPEND`, `RESUME` or `DEACTIVATE`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<&'a str>,
+    /// Of a `token_status` call: the token it is for, as `tokens[]` of the card names it; without it,
+    /// all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_id: Option<&'a str>,
     card_id: &'a str,
     /// `waiting`, `running`, `done`, `parked`, `dead` or `discarded`.
     state: &'a str,
@@ -33,6 +40,8 @@ impl<'a> From<&'a JobView> for Job<'a> {
         Self {
             id: &row.id,
             kind: &row.kind,
+            command: row.command.as_deref(),
+            token_id: row.token_id.as_deref(),
             card_id: &row.card_id,
             state: &row.state,
             attempts: row.attempts,

@@ -177,6 +177,10 @@ impl Summary {
                 let why = "its program is not known: name one with --program";
                 self.refused.add(card_id, why);
             }
+            Deletion::NotOffered => {
+                let why = "its program deletes no cards: cards status ID deactivate";
+                self.refused.add(card_id, why);
+            }
         }
     }
 

@@ -39,7 +39,7 @@ pub fn run(common: &Common, file: &Path) -> Result<(), Failure> {
     for (number, line) in lines {
         let now = Clock::system().now();
         let outcome = match body::import_line(line.as_bytes(), &programs, now) {
-            Ok(registration) => processor::register(&store, &policy, registration)?,
+            Ok(registering) => processor::register(&store, &policy, registering)?,
             Err(fault) => {
                 refused.add(number, fault);
                 bar.inc(1);
@@ -52,6 +52,7 @@ pub fn run(common: &Common, file: &Path) -> Result<(), Failure> {
             Registered::Ended => {
                 refused.add(number, "the card has ended");
             }
+            Registered::Misfit(misfit) => refused.add(number, misfit),
         }
         bar.inc(1);
     }

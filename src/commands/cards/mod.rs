@@ -1,10 +1,11 @@
-//! `cards`: list, show, import, delete.
+//! `cards`: list, show, import, delete, status.
 
 mod delete;
 mod import;
 mod list;
 mod pages;
 mod show;
+mod status;
 
 use std::path::PathBuf;
 
@@ -39,6 +40,11 @@ pub enum CardsCommand {
     /// again after it was interrupted, the command goes on where it stopped.
     #[command(override_usage = delete::USAGE)]
     Delete(delete::DeleteArgs),
+    /// Suspends, resumes or deactivates the tokens of a card, through a running serve
+    ///
+    /// The call is made where the tokens live: at Mastercard Processing Digital or at the bank.
+    /// `outbox show` tells what became of it.
+    Status(status::StatusArgs),
 }
 
 pub fn run(common: &Common, command: CardsCommand) -> Result<(), Failure> {
@@ -47,5 +53,6 @@ pub fn run(common: &Common, command: CardsCommand) -> Result<(), Failure> {
         CardsCommand::Show { id, json } => show::run(common, &id, json),
         CardsCommand::Import { file } => import::run(common, &file),
         CardsCommand::Delete(args) => delete::run(common, &args),
+        CardsCommand::Status(args) => status::run(common, &args),
     }
 }

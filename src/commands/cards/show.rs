@@ -8,7 +8,8 @@ use crate::commands::failure::Failure;
 use crate::commands::outbox::last_words;
 use crate::commands::tables::{plain, print_json, print_table};
 use crate::domain::{
-    Card, CardId, CryptogramState, Reason, Warning, may_charge, reasons, warnings,
+    Card, CardId, CardToken, CryptogramState, Reason, TokenStatus, Warning, may_charge, reasons,
+    warnings,
 };
 use crate::store::{CardRow, JobView};
 use crate::telemetry::{Clock, timestamp};
@@ -56,6 +57,14 @@ fn lines(row: &CardRow, jobs: &[JobView], now: i64) -> Vec<Vec<String>> {
         line("cryptogram", cryptogram_word(row).to_owned()),
         line("updated", timestamp(card.updated_at)),
     ];
+    lines.extend(
+        card.tokens
+            .iter()
+            .map(|token| line("token of it", one_of_several(token))),
+    );
+    if let Some(code) = &card.contract_status {
+        lines.push(line("contract status", code.clone()));
+    }
     for warning in warnings(card) {
         lines.push(line("warning", warning_sentence(warning, card)));
     }
@@ -73,8 +82,15 @@ fn warning_sentence(warning: Warning, card: &Card) -> String {
             "a refresh seems to have been missed: what came later names another token".to_owned()
         }
         Warning::NotFoundThere => {
-            let since = card.not_there_since.map(timestamp).unwrap_or_default();
-            format!("Mastercard does not know it since {since}")
+            let of_tokens = || {
+                card.tokens
+                    .iter()
+                    .filter_map(|token| token.not_there_since)
+                    .min()
+            };
+            let since = card.not_there_since.or_else(of_tokens);
+            let since = since.map(timestamp).unwrap_or_default();
+            format!("the other side does not know it since {since}")
         }
     }
 }
@@ -110,6 +126,18 @@ pub fn token_sentence(row: &CardRow) -> String {
     )
 }
 
+/// One of a card's tokens in words.
+fn one_of_several(token: &CardToken) -> String {
+    let status = token.status().map_or("status unknown", TokenStatus::word);
+    let expiry = token.expiry.map(|expiry| format!(", expires {expiry}"));
+    let relinking = token.relinking_since.map(timestamp);
+    let relinking = relinking.map(|since| format!(", waits to be relinked since {since}"));
+    let not_there = token.not_there_since.map(timestamp);
+    let not_there = not_there.map(|since| format!(", not known there since {since}"));
+    let more = [expiry, relinking, not_there].into_iter().flatten();
+    format!("…{}, {status}{}", token.last_four, more.collect::<String>())
+}
+
 /// Where the cryptogram stands.
 pub fn cryptogram_word(row: &CardRow) -> &'static str {
     match row.card.cryptogram {
@@ -120,7 +148,11 @@ pub fn cryptogram_word(row: &CardRow) -> &'static str {
 }
 
 fn job_sentence(job: &JobView) -> String {
-    let (kind, state) = (&job.kind, &job.state);
+    let kind = match &job.command {
+        Some(command) => format!("{} {command}", job.kind),
+        None => job.kind.clone(),
+    };
+    let state = &job.state;
     let created = timestamp(job.created_at);
     let attempts = match job.attempts {
         0 => String::new(),

@@ -10,8 +10,7 @@ use super::Common;
 use super::failure::Failure;
 use super::tables::{PageArgs, print_json, print_table};
 use crate::api::views;
-use crate::domain::JobKind;
-use crate::store::{CREDENTIALS, JobFilter, JobState, JobView};
+use crate::store::{JobFilter, JobState, JobView, KINDS};
 use crate::telemetry::timestamp;
 use operating::{DiscardArgs, RetryArgs};
 
@@ -60,10 +59,7 @@ fn states(states: &[JobState]) -> PossibleValuesParser {
 }
 
 fn kinds() -> PossibleValuesParser {
-    let cryptogram = JobKind::Cryptogram { number_version: 0 };
-    let kinds = [JobKind::DeleteCard, cryptogram, JobKind::GetCard];
-    let kinds = kinds.into_iter().map(JobKind::name);
-    PossibleValuesParser::new(kinds.chain([CREDENTIALS]))
+    PossibleValuesParser::new(KINDS)
 }
 
 pub fn run(common: &Common, command: OutboxCommand) -> Result<(), Failure> {

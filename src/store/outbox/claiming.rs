@@ -35,6 +35,10 @@ pub struct ClaimedJob {
     pub may_have_arrived: bool,
     pub flow_id: Option<String>,
     pub last_reason: Option<String>,
+    /// Of a token command: what is wanted.
+    pub command: Option<String>,
+    /// Of a token command: the token it is for; none for all of the card.
+    pub token_id: Option<String>,
 }
 
 impl ClaimedJob {
@@ -87,6 +91,10 @@ impl Tx<'_> {
         let runs = other
             .filter(other.field(outbox::card_id).eq(outbox::card_id))
             .filter(other.field(outbox::state).eq(JobState::Running.name()));
+        let earlier = other
+            .filter(other.field(outbox::card_id).eq(outbox::card_id))
+            .filter(other.field(outbox::state).eq(JobState::Waiting.name()))
+            .filter(other.field(outbox::command_order).lt(outbox::command_order));
         let card_of_program = cards::table
             .filter(cards::id.eq(outbox::card_id))
             .filter(cards::program.eq(program));
@@ -99,6 +107,8 @@ impl Tx<'_> {
             .filter(outbox::priority.le(least_urgent))
             .filter(of_program)
             .filter(not(exists(runs)))
+            // Commands are carried out in the order they were given.
+            .filter(not(exists(earlier)))
             .order((outbox::priority, outbox::next_at, outbox::id))
             .limit(limit)
             .select((outbox::id, outbox::card_id));
@@ -224,6 +234,9 @@ impl Tx<'_> {
             created_at: now,
             fence: 0,
             lease_until: Some(now),
+            command: None,
+            token_id: None,
+            command_order: None,
         };
         diesel::insert_into(outbox::table)
             .values(&new)

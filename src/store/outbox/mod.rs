@@ -1,6 +1,7 @@
 //! The outbox: calls that have become necessary, written in the transaction that made them so.
 
 mod claiming;
+mod commands;
 mod operating;
 
 use diesel::prelude::*;
@@ -45,8 +46,17 @@ impl JobState {
 
 /// A call that a waiting caller makes itself; it has no place in the queue.
 pub const CREDENTIALS: &str = "credentials";
+/// A token command.
+pub const TOKEN_STATUS: &str = "token_status";
 /// All kinds of calls.
-pub const KINDS: [&str; 4] = ["cryptogram", "get_card", "delete_card", CREDENTIALS];
+pub const KINDS: [&str; 6] = [
+    "cryptogram",
+    "get_card",
+    "delete_card",
+    "read_tokens",
+    TOKEN_STATUS,
+    CREDENTIALS,
+];
 
 #[derive(Insertable)]
 #[diesel(table_name = outbox)]
@@ -64,6 +74,9 @@ struct NewJob<'a> {
     created_at: i64,
     fence: i64,
     lease_until: Option<i64>,
+    command: Option<&'a str>,
+    token_id: Option<&'a str>,
+    command_order: Option<i64>,
 }
 
 /// The priority of a call that an operator wants at once: it is tried even while the others wait.
@@ -74,7 +87,7 @@ fn priority(kind: JobKind) -> i32 {
     match kind {
         JobKind::DeleteCard => 0,
         JobKind::Cryptogram { .. } => 2,
-        JobKind::GetCard => 3,
+        JobKind::GetCard | JobKind::ReadTokens => 3,
     }
 }
 
@@ -108,7 +121,7 @@ impl Tx<'_> {
                 self.discard(card_id, "superseded", now, |_, version| is_other(version))?;
                 Some(version)
             }
-            JobKind::GetCard | JobKind::DeleteCard => None,
+            JobKind::GetCard | JobKind::DeleteCard | JobKind::ReadTokens => None,
         };
         let new = NewJob {
             id: Uuid::now_v7().to_string(),
@@ -124,6 +137,9 @@ impl Tx<'_> {
             created_at: now,
             fence: 0,
             lease_until: None,
+            command: None,
+            token_id: None,
+            command_order: None,
         };
         on_backend!(self.connection, c => {
             diesel::insert_into(outbox::table)
@@ -166,13 +182,18 @@ impl Tx<'_> {
     }
 
     /// Settles the calls of a card that has ended: drops all but its deletion. A deletion that was
-    /// parked because the card was not found is done once Mastercard says that it is cancelled.
+    /// parked because the card was not found is done once Mastercard says that it is cancelled, a
+    /// deactivation once the tokens are found deleted.
     pub fn settle_jobs_of_ended(&mut self, card: &Card, now: i64) -> Result<(), StoreError> {
+        let state = card.terminal.map(|terminal| terminal.state);
+        if state == Some(TerminalState::Deleted) {
+            self.end_deactivations(&card.id, now)?;
+        }
         let delete = JobKind::DeleteCard.name();
         self.discard(&card.id, "the card has ended", now, |kind, _| {
             kind != delete
         })?;
-        if card.terminal.map(|terminal| terminal.state) == Some(TerminalState::Cancelled) {
+        if state == Some(TerminalState::Cancelled) {
             let parked = outbox::table
                 .filter(outbox::open_key.eq(open_key(JobKind::DeleteCard, &card.id, None)))
                 .filter(outbox::state.eq(JobState::Parked.name()));

@@ -23,6 +23,10 @@ pub struct JobView {
     pub ended_at: Option<i64>,
     pub last_status: Option<i32>,
     pub last_reason: Option<String>,
+    /// Of a token command: what is wanted.
+    pub command: Option<String>,
+    /// Of a token command: the token it is for; none for all of the card.
+    pub token_id: Option<String>,
 }
 
 /// Which calls to list; the oldest come first.
@@ -118,6 +122,8 @@ impl Tx<'_> {
             job.card_id,
             job.number_version.unwrap_or_default()
         );
+        // Several commands of a card may wait.
+        let key = job.command.is_none().then_some(key);
         let same_open = outbox::table
             .filter(outbox::open_key.eq(&key))
             .filter(outbox::id.ne(id));
@@ -128,7 +134,7 @@ impl Tx<'_> {
         diesel::update(outbox::table.filter(outbox::id.eq(id)))
             .set((
                 outbox::state.eq(JobState::Waiting.name()),
-                outbox::open_key.eq(Some(key)),
+                outbox::open_key.eq(key),
                 outbox::priority.eq(super::WANTED),
                 outbox::next_at.eq(now),
                 outbox::created_at.eq(now),
