@@ -128,11 +128,7 @@ impl Matrix {
         for cell in ended.clone() {
             let body = json!({ "tokenStatus": "DEACTIVATE" });
             let reply = self.put(cell, "/token-status", &body);
-            assert!(
-                [200, 202].contains(&reply.status),
-                "{cell:?}: {}",
-                reply.body
-            );
+            assert_eq!(reply.status, 202, "{cell:?}: {}", reply.body);
         }
         for cell in ended {
             wait_until("it has ended", || {
