@@ -80,7 +80,7 @@ impl Taking<'_> {
                 // It moved since the cards were locked: the next read sees it.
                 (Some(holder), _) if !self.locked.contains(&holder) => {}
                 (Some(holder), Some(named)) if named != holder => {
-                    if is_living(tx, &holder, &known.id)? {
+                    if is_living(tx, &holder, &known.id)? && !has_ended(tx, &named)? {
                         said.entry(holder).or_default().moved.push(known.id.clone());
                         said.entry(named).or_default().tokens.push((known, reading));
                     }
@@ -186,6 +186,11 @@ impl Taking<'_> {
         };
         register(tx, policy, None, registration).map(Some)
     }
+}
+
+fn has_ended(tx: &mut Tx<'_>, card_id: &CardId) -> Result<bool, StoreError> {
+    let card = tx.card(card_id)?.map(|row| row.card);
+    Ok(card.is_some_and(|card| card.terminal.is_some()))
 }
 
 fn is_living(tx: &mut Tx<'_>, holder: &CardId, id: &str) -> Result<bool, StoreError> {

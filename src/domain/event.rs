@@ -1,5 +1,7 @@
 //! What the merchant's systems are told of a decision.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{Card, CardToken, Change, TokenStatus};
@@ -75,16 +77,16 @@ pub(super) fn events(card: &Card, changes: &[Change]) -> Vec<Event> {
     if !masked.is_empty() {
         tell(EventKind::CardDetails, json!({ "fields": masked }));
     }
-    let changed = |id: &str| {
-        let of_token = |field: &str| field.split('.').nth(1) == Some(id);
-        changes.iter().any(|change| change.field.starts_with("tokens.") && of_token(&change.field))
-    };
-    let is_any_token = changes.iter().any(|change| change.field.starts_with("tokens."));
-    if is_any_token {
-        let tokens = card.tokens.iter().filter(|token| changed(&token.id));
+    let tokens = tokens_changed(changes);
+    if !tokens.is_empty() {
+        let (here, gone): (Vec<&str>, Vec<&str>) = tokens
+            .into_iter()
+            .partition(|id| card.token_of_id(id).is_some());
+        let here = here.into_iter().filter_map(|id| card.token_of_id(id));
+        let here: Vec<Value> = here.map(token_of_program).collect();
         tell(
             EventKind::CardTokens,
-            json!({ "tokens": tokens.map(token_of_program).collect::<Vec<_>>() }),
+            json!({ "tokens": here, "gone": gone }),
         );
     }
     if let Some(change) = of("cryptogram") {
@@ -105,6 +107,14 @@ fn token(card: &Card, number_changed: bool) -> Value {
         "expirationMonth": expiry.map(|expiry| expiry.month()),
         "expirationYear": expiry.map(|expiry| expiry.year()),
     })
+}
+
+/// The ids of the tokens that changed, or that are not the card's any more.
+fn tokens_changed(changes: &[Change]) -> BTreeSet<&str> {
+    let fields = changes
+        .iter()
+        .filter_map(|change| change.field.strip_prefix("tokens."));
+    fields.filter_map(|field| field.split('.').next()).collect()
 }
 
 fn token_of_program(token: &CardToken) -> Value {

@@ -333,6 +333,10 @@ fn a_lost_or_stolen_contract_marks_its_tokens_and_leaves_them(#[case] code: &str
     holder.read(AT + 3, &[("one", Active)]);
     assert_eq!(holder.relinking(), ["one"], "still at the old contract");
     let decision = holder.gone(AT + 4, &["one"], &[]);
+    assert_eq!(
+        decision.events[1].data,
+        json!({ "tokens": [], "gone": ["one"] })
+    );
     assert_eq!(holder.statuses(), [("two", Some("DELETED"))]);
     assert!(holder.relinking().is_empty());
     assert_eq!(verdict(&decision), ("applied", "tokens-read"));

@@ -152,7 +152,7 @@ impl Matrix {
 
     fn is_over(&self, cell: &Cell, kind: &str) -> bool {
         let mut jobs = self.app.jobs(&cell.card).into_iter();
-        !jobs.any(|job| job.kind == kind && job.state != "done")
+        !jobs.any(|job| job.kind == kind && !["done", "discarded"].contains(&&*job.state))
     }
 
     /// The call that carries the command of a cell.
@@ -242,7 +242,7 @@ impl Matrix {
             (Some(_), End::Parked(..)) => Some(cell.there()),
             (Some(_), End::Retry(..)) => (!is_unknown).then(|| cell.there()),
             (None, _) if cell.before == Before::Deleted => match cell.reach {
-                Reach::Checkout => Some("ACTIVE"),
+                Reach::Checkout => Some("CANCELLED"),
                 _ => Some("DELETED"),
             },
             (None, _) => (!is_unknown).then(|| cell.there()),
