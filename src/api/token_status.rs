@@ -97,7 +97,9 @@ fn set_now(api: &Api, asked: &CommandRequest) -> Result<Answer, Problem> {
         Commanded::UnknownToken => return Err(UNKNOWN_TOKEN.into()),
         Commanded::Illegal(from) => {
             let (to, from) = (asked.command.word(), from.word());
-            return Err(ILLEGAL_TRANSITION.because(format!("{to} is not possible from {from}")));
+            return Err(ILLEGAL_TRANSITION.because(format!(
+                "{to} is not possible: after the commands that wait the status is {from}"
+            )));
         }
     };
     let answer = TokenCommandAnswer {
@@ -106,7 +108,10 @@ fn set_now(api: &Api, asked: &CommandRequest) -> Result<Answer, Problem> {
         outcome,
         link: job.as_ref().map(|job| format!("/v1/outbox/{}", job.id)),
         job: job.as_deref().map(views::Job::from),
-        note: note(api, &asked.card_id)?,
+        note: match code {
+            StatusCode::ACCEPTED => note(api, &asked.card_id)?,
+            _ => None,
+        },
     };
     Ok(Answer::new(code, &json!(answer)))
 }

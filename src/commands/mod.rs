@@ -68,19 +68,19 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Sends fixture files, to a receiver or into the store; or shows what they would change
     Replay(replay::ReplayArgs),
-    /// Cards: what is known of them, and their deletion
+    /// Cards: what is known of them, their deletion, and the status of their tokens
     #[command(subcommand)]
     Cards(cards::CardsCommand),
     /// Notifications: what came, its verdict, and why
     #[command(subcommand)]
     Notifications(notifications::NotificationsCommand),
-    /// Calls to Mastercard: those that wait, those that were made, those that were refused
+    /// Calls to the other side: those that wait, were made, or were refused
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
-    /// Asks Mastercard for cards that it has not told of for long
+    /// Asks the programs for cards that nothing was heard of for long
     ///
-    /// Queues a Get Card for each; a running serve makes them. What is answered is judged like a
-    /// notification.
+    /// Queues a Get Card for each, or a read of its tokens where it has tokens of its own; a running
+    /// serve makes them. What is answered is judged like a notification.
     Reconcile(reconcile::ReconcileArgs),
     /// The keys that open what Mastercard encrypts, and those that seal what is stored
     #[command(subcommand)]
@@ -90,7 +90,8 @@ enum Command {
     ApiKeys(api_keys::ApiKeysCommand),
     /// Loads settings, keys and database, and says what is wrong and where
     Check,
-    /// Runs the other side on this machine: Mastercard's APIs and a sender, to try and to test against
+    /// Runs the other side on this machine: Mastercard's APIs, a sender and a bank, to try and to test
+    /// against
     Sandbox(sandbox::SandboxArgs),
     /// Makes a paymentData JWE (or a fully encrypted body) from plain JSON
     Encrypt(encrypt::EncryptArgs),

@@ -170,7 +170,7 @@ fn tell_tokens(out: &mut impl Write, sandbox: &Sandbox) -> io::Result<()> {
         out,
         r#"
 The issuer's card contracts, listed at {contracts}: 70001 has the
-token 5598765432109876 and another one, the tokens of 90001 are deactivated. They change with
+token 5598765432109876 and another one, the token of 90001 is deactivated. They change with
 
   curl -X POST {contracts}/70001/status/05      suspends the active tokens
   curl -X POST {contracts}/70001/relink/70002   moves the tokens to another contract

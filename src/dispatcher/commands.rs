@@ -212,7 +212,7 @@ pub(super) fn carry_out(
     };
     let answer = match (&lane.client, &plan.token) {
         (ProgramClient::Processing(client), token) => client
-            .set_token_status(card_id, token.as_ref(), plan.command)
+            .set_token_status(card_id, token.as_ref(), plan.command, &calls.keyring())
             .map(|()| true),
         (ProgramClient::Alliance(client), Some(token)) => client.update_state(token, plan.command),
         (ProgramClient::Alliance(_), None) | (ProgramClient::Checkout(_), _) => {

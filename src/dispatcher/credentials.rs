@@ -93,7 +93,7 @@ enum Step {
     Ready(Box<Credentials>),
     /// Another call of the card runs.
     Busy,
-    Call(ClaimedJob),
+    Call(Box<ClaimedJob>),
 }
 
 impl Calls {

@@ -44,7 +44,7 @@ pub(super) fn concerned(
 pub(super) struct Taking<'a> {
     pub(super) calls: &'a Calls,
     pub(super) job: &'a ClaimedJob,
-    /// The time that counts for the rank of what was read.
+    /// When the first read began: the time that counts for the rank of what was read.
     pub(super) as_of: i64,
     pub(super) now: i64,
     pub(super) locked: &'a BTreeSet<CardId>,
@@ -100,7 +100,8 @@ impl Taking<'_> {
             said.entry(asked.clone()).or_default().tokens.extend(strays);
         }
         for (card, said) in said {
-            self.decide(tx, asked, &card, said)?;
+            let is_not_there = found.is_not_there && card == *asked;
+            self.decide(tx, asked, &card, (said, is_not_there))?;
         }
         Ok(())
     }
@@ -110,7 +111,7 @@ impl Taking<'_> {
         tx: &mut Tx<'_>,
         asked: &CardId,
         card_id: &CardId,
-        said: Said<'_>,
+        (said, is_not_there): (Said<'_>, bool),
     ) -> Result<(), StoreError> {
         let policy = self.calls.policy();
         let card = match tx.card(card_id)? {
@@ -126,6 +127,7 @@ impl Taking<'_> {
             "tokens": tokens.iter().map(content).collect::<Vec<_>>(),
             "moved": &said.moved,
             "missing": &said.missing,
+            "notThere": is_not_there,
         });
         let input = Input::TokensRead(TokensRead {
             card_id: card_id.clone(),
@@ -134,6 +136,7 @@ impl Taking<'_> {
             tokens,
             moved: said.moved,
             missing: said.missing,
+            is_not_there,
         });
         let decision = decide(card, input, policy);
         let answer = NewAnswer {

@@ -29,6 +29,8 @@ pub(super) struct Found {
     pub(super) missing: Vec<String>,
     /// No token of the card is known yet: it may take one that nobody has.
     pub(super) may_adopt: bool,
+    /// The program knows neither the card nor any token of it.
+    pub(super) is_not_there: bool,
 }
 
 impl Found {
@@ -52,7 +54,8 @@ pub(super) fn read(
     job: &ClaimedJob,
     card_id: &CardId,
 ) -> Result<Ended, StoreError> {
-    let as_of = calls.now() - calls.settings().clock_skew();
+    // Commands and reads go by one clock, ours: there is no other time in what the programs say.
+    let as_of = calls.now();
     let Some(known) = calls.store().read(|tx| known(tx, card_id))? else {
         let ending = done(JobState::Discarded, Some("the card has ended"), None);
         return calls
@@ -125,8 +128,9 @@ fn of_contract(
     known: &Known,
 ) -> Result<Found, CallFailure> {
     let mut found = Found::default();
-    if let Some(readings) = unless_not_there(client.tokens_of_card(card_id, keyring))? {
-        found.take(readings);
+    match unless_not_there(client.tokens_of_card(card_id, keyring))? {
+        Some(readings) => found.take(readings),
+        None => found.is_not_there = known.tokens.is_empty(),
     }
     let of_readings = || found.readings.iter().find_map(|r| r.customer.clone());
     let customer = known.customer.clone().or_else(of_readings);

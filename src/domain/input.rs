@@ -149,7 +149,7 @@ pub struct TokenCommandDone {
 /// What the program's reads say of a card's tokens.
 pub struct TokensRead {
     pub card_id: CardId,
-    /// As of the start of the first read, less the clock skew allowed for.
+    /// As of the start of the first read: commands count by the same clock.
     pub rank: Rank,
     /// Milliseconds since 1970, UTC.
     pub received_at: i64,
@@ -158,6 +158,8 @@ pub struct TokensRead {
     pub moved: Vec<String>,
     /// Ids of the card's tokens that the program does not know.
     pub missing: Vec<String>,
+    /// The program knows neither the card nor any token of it.
+    pub is_not_there: bool,
 }
 
 /// One token as it was read.

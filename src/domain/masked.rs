@@ -40,10 +40,11 @@ const STRUCTURED_FIELDS: [&str; 5] = [
 ];
 
 /// Opaque references, which may hold long runs of digits by chance.
-const REFERENCES: [&str; 4] = [
+const REFERENCES: [&str; 5] = [
     "srcDigitalCardId",
     "srcPaymentCardId",
     "tokenUniqueReference",
+    "panUniqueReference",
     "paymentAccountReference",
 ];
 

@@ -44,6 +44,6 @@ pub use policy::{
 };
 pub use program_token::{CardToken, ProgramToken, TokenCommand, TokenReading, TokenStatus};
 pub use rank::{Precedence, Rank};
-pub use readiness::{Reason, Warning, may_charge, reasons, warnings};
+pub use readiness::{Reason, Warning, may_charge, not_there_since, reasons, warnings};
 pub use secret::{Cryptogram, NotATokenNumber, TokenNumber};
 pub use status::{CryptogramState, ReportedStatus, Status, Terminal, TerminalState};

@@ -1,6 +1,6 @@
 //! Whether a card may be charged now, and why not if not.
 
-use super::{Card, CardToken, Status};
+use super::{Card, Status};
 
 /// Why a card may not be charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -46,14 +46,20 @@ impl Warning {
 /// What should be known before the card is charged.
 pub fn warnings(card: &Card) -> Vec<Warning> {
     let suspected = card.refresh_is_suspected();
-    let token_not_there =
-        |token: &CardToken| !token.has_ended() && token.not_there_since.is_some();
-    let not_there = card.not_there_since.is_some() || card.tokens.iter().any(token_not_there);
+    let not_there = not_there_since(card).is_some();
     let all = [
         suspected.then_some(Warning::RefreshSuspected),
         not_there.then_some(Warning::NotFoundThere),
     ];
     all.into_iter().flatten().collect()
+}
+
+/// Since when the other side says that it does not know the card, or a living token of it
+/// (milliseconds since 1970, UTC).
+pub fn not_there_since(card: &Card) -> Option<i64> {
+    let living = card.tokens.iter().filter(|token| !token.has_ended());
+    let of_tokens = living.filter_map(|token| token.not_there_since).min();
+    card.not_there_since.or(of_tokens)
 }
 
 /// Everything that stands against charging the card at `now` (milliseconds since 1970, UTC).

@@ -16,6 +16,7 @@ const MAX_BODY: u64 = 1 << 20;
 
 /// The header in which Mastercard names a flow of calls that follow each other.
 pub(crate) const FLOW_ID: &str = "x-src-cx-flow-id";
+const CORRELATION_ID: &str = "x-mc-correlation-id";
 const LONGEST_FLOW_ID: usize = 255;
 
 /// What is asked.
@@ -33,6 +34,8 @@ pub(crate) struct Answer {
     pub status: u16,
     pub body: Vec<u8>,
     pub flow_id: Option<String>,
+    /// Under which the other side finds the call in its logs.
+    pub correlation_id: Option<String>,
     pub retry_after: Option<Duration>,
 }
 
@@ -107,8 +110,11 @@ impl Exchange {
         let status = answer.status().as_u16();
         let header = |name: &str| answer.headers().get(name)?.to_str().ok();
         let is_plain = header("content-encoding").is_none_or(|coding| coding == "identity");
-        let flow_id = header(FLOW_ID).filter(|id| is_flow_id(id));
-        let flow_id = flow_id.map(str::to_owned);
+        let id = |name: &str| {
+            let id = header(name).filter(|id| is_flow_id(id));
+            id.map(str::to_owned)
+        };
+        let (flow_id, correlation_id) = (id(FLOW_ID), id(CORRELATION_ID));
         let retry_after = header("retry-after").and_then(|v| retry_after(v, self.clock.now()));
         let broken = |error: Error| CallFailure {
             status: Some(status),
@@ -126,6 +132,7 @@ impl Exchange {
         Ok(Answer {
             status,
             flow_id,
+            correlation_id,
             body: body.map_err(broken)?,
             retry_after,
         })

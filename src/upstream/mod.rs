@@ -1,8 +1,8 @@
 //! One HTTP exchange with another side: the agent, deadlines, whole answers, and what a failure means.
 //!
-//! What every program's client shares. An [`Exchange`] sends a request and takes in the whole answer,
+//! What every program's client shares. An `Exchange` sends a request and takes in the whole answer,
 //! whatever its status; what an answer says is for the room whose API it is. A [`CallFailure`] tells
-//! whoever wanted the call what follows. [`Verification`] holds the keys under which another side signs.
+//! whoever wanted the call what follows. `Verification` holds the keys under which another side signs.
 
 mod agent;
 mod client_error;

@@ -74,6 +74,7 @@ impl Holder {
             tokens: tokens.collect(),
             moved: vec![],
             missing: vec![],
+            is_not_there: false,
         }))
     }
 
@@ -86,6 +87,7 @@ impl Holder {
             tokens: vec![],
             moved: texts(moved),
             missing: texts(missing),
+            is_not_there: moved.is_empty() && missing.is_empty(),
         }))
     }
 
@@ -374,4 +376,13 @@ fn a_read_brings_tokens_that_were_not_known() {
     assert_eq!(holder.statuses(), [("new", Some("ACTIVE"))]);
     assert!(decision.jobs.is_empty(), "a read asks for nothing");
     assert_eq!(holder.card().tokens[0].details["walletName"], "Google Pay");
+}
+
+#[test]
+fn a_contract_that_nobody_knows_there_is_warned_of() {
+    let mut holder = Holder::new(TokensOfCard::Many, &[]);
+    holder.gone(AT + 1, &[], &[]);
+    assert_eq!(warnings(holder.card())[0].name(), "not-found-there");
+    holder.read(AT + 2, &[("one", Active)]);
+    assert!(warnings(holder.card()).is_empty());
 }

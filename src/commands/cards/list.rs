@@ -9,7 +9,7 @@ use crate::commands::Common;
 use crate::commands::failure::Failure;
 use crate::commands::outbox::last_words;
 use crate::commands::tables::{PageArgs, print_json, print_table};
-use crate::domain::JobKind;
+use crate::domain::{JobKind, not_there_since};
 use crate::store::{CardFilter, CardRow, JobView, Store, StoreError};
 use crate::telemetry::timestamp;
 
@@ -25,7 +25,7 @@ pub struct ListArgs {
     /// call that is to delete them
     #[arg(long)]
     not_confirmed: bool,
-    /// Only living cards that Mastercard says it does not know
+    /// Only living cards that their program says it does not know
     #[arg(long, conflicts_with = "not_confirmed")]
     not_there: bool,
     #[command(flatten)]
@@ -136,14 +136,14 @@ fn not_there(store: &Store, filter: CardFilter, as_json: bool) -> Result<(), Fai
     let mut rows = Vec::new();
     // What a card's registers say is not for the database to search: page by page, until enough are found.
     for page in Pages::new(store, filter) {
-        let missing = |row: &CardRow| row.card.not_there_since.is_some();
+        let missing = |row: &CardRow| not_there_since(&row.card).is_some();
         rows.extend(page?.into_iter().filter(missing));
         if rows.len() >= wanted {
             rows.truncate(wanted);
             break;
         }
     }
-    let since = |row: &CardRow| row.card.not_there_since.map(timestamp);
+    let since = |row: &CardRow| not_there_since(&row.card).map(timestamp);
     if as_json {
         let card =
             |row: &CardRow| views::with(views::card(row), [("notThereSince", json!(since(row)))]);

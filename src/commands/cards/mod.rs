@@ -42,8 +42,9 @@ pub enum CardsCommand {
     Delete(delete::DeleteArgs),
     /// Suspends, resumes or deactivates the tokens of a card, through a running serve
     ///
-    /// The call is made where the tokens live: at Mastercard Processing Digital or at the bank.
-    /// `outbox show` tells what became of it.
+    /// The call is made where the tokens live: at Mastercard Processing Digital or at the bank. A card
+    /// of a Checkout program can only be deactivated, which deletes it. `outbox show` tells what became
+    /// of the call, `cards show` how the tokens stand.
     Status(status::StatusArgs),
 }
 

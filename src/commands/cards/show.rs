@@ -8,8 +8,8 @@ use crate::commands::failure::Failure;
 use crate::commands::outbox::last_words;
 use crate::commands::tables::{plain, print_json, print_table};
 use crate::domain::{
-    Card, CardId, CardToken, CryptogramState, Reason, TokenStatus, Warning, may_charge, reasons,
-    warnings,
+    Card, CardId, CardToken, CryptogramState, Reason, TokenStatus, Warning, may_charge,
+    not_there_since, reasons, warnings,
 };
 use crate::store::{CardRow, JobView};
 use crate::telemetry::{Clock, timestamp};
@@ -82,14 +82,7 @@ fn warning_sentence(warning: Warning, card: &Card) -> String {
             "a refresh seems to have been missed: what came later names another token".to_owned()
         }
         Warning::NotFoundThere => {
-            let of_tokens = || {
-                card.tokens
-                    .iter()
-                    .filter_map(|token| token.not_there_since)
-                    .min()
-            };
-            let since = card.not_there_since.or_else(of_tokens);
-            let since = since.map(timestamp).unwrap_or_default();
+            let since = not_there_since(card).map(timestamp).unwrap_or_default();
             format!("the other side does not know it since {since}")
         }
     }

@@ -17,6 +17,7 @@ use crate::telemetry::Clock;
 
 #[derive(Args)]
 pub struct StatusArgs {
+    /// The card; of Mastercard Processing Digital, the card contract
     #[arg(allow_hyphen_values = true)]
     id: String,
     command: CommandWord,
@@ -71,7 +72,9 @@ pub fn run(common: &Common, args: &StatusArgs) -> Result<(), Failure> {
         Commanded::UnknownToken => refused("the card has no such token, or none is known yet"),
         Commanded::Illegal(from) => {
             let (to, from) = (request.command.word(), from.word());
-            refused(&format!("{to} is not possible from {from}"))
+            refused(&format!(
+                "{to} is not possible: after the commands that wait the status is {from}"
+            ))
         }
     }
 }

@@ -34,12 +34,7 @@ pub(super) fn not_there(card: Card, answer: &NotThere, policy: &Policy) -> Decis
     let rank = crate::domain::Rank::timed(answer.received_at);
     let mut judgement = Judgement::new(card, rank, answer.received_at, policy);
     judgement.card.inputs_decided += 1;
-    judgement.flag(Flag::NotFoundThere);
-    judgement
-        .card
-        .not_there_since
-        .get_or_insert(answer.received_at);
-    judgement.note("card", "Mastercard does not know it".to_owned());
+    judgement.not_there();
     judgement.finish(Verdict::NoChange, Rule::NOT_THERE, Vec::new())
 }
 
@@ -53,6 +48,13 @@ pub(super) fn checkout_answer(card: Card, answer: CheckoutAnswer, policy: &Polic
 }
 
 impl Judgement<'_> {
+    /// The other side does not know the card.
+    pub(super) fn not_there(&mut self) {
+        self.flag(Flag::NotFoundThere);
+        self.card.not_there_since.get_or_insert(self.received_at);
+        self.note("card", "the other side does not know it".to_owned());
+    }
+
     fn checkout(&mut self, answer: CheckoutAnswer) -> (Verdict, Rule) {
         let may_be_charged =
             self.card.terminal.is_none() && self.card.known_status() == Some(Status::Active);

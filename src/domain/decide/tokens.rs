@@ -45,7 +45,10 @@ pub(super) fn read(card: Card, input: TokensRead, policy: &Policy) -> Decision {
         return judgement.finish(Verdict::Stale, Rule::TERMINAL, Vec::new());
     }
     let shown_before = judgement.card.status_word();
-    judgement.card.not_there_since = None;
+    match input.is_not_there {
+        true => judgement.not_there(),
+        false => judgement.card.not_there_since = None,
+    }
     for id in &input.moved {
         judgement.token_moved(id);
     }

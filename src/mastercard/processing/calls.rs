@@ -34,6 +34,7 @@ impl Client {
         contract: &CardId,
         token: Option<&ProgramToken>,
         command: TokenCommand,
+        keyring: &Keyring,
     ) -> Result<(), CallFailure> {
         let url = self.tokens_of("cards", contract.as_str(), "card-id-cannot-be-sent")?;
         let payload = StatusPayload {
@@ -46,7 +47,7 @@ impl Client {
         match answer.status {
             204 => Ok(()),
             _ if answer.is_success() => Err(answer.unusable("unexpected-success")),
-            _ => Err(self.failure(&answer, None)),
+            _ => Err(self.failure(&answer, keyring)),
         }
     }
 
@@ -125,7 +126,7 @@ impl Client {
             }
         };
         if !answer.is_success() {
-            return Err(self.failure(&answer, Some(keyring)));
+            return Err(self.failure(&answer, keyring));
         }
         let content = self.content(&answer.body, keyring);
         let value = content.map_err(|reason| answer.unusable(reason))?;
@@ -164,7 +165,12 @@ impl Client {
             body,
         };
         let caller = &self.0.caller;
-        caller.call(request, caller.deadline())
+        let answer = caller.call(request, caller.deadline())?;
+        if let Some(theirs) = &answer.correlation_id {
+            // Mastercard's support asks for it.
+            log::debug!(correlation_id:% = theirs, status = answer.status; "Processing Digital answered");
+        }
+        Ok(answer)
     }
 }
 

@@ -43,9 +43,9 @@ impl Client {
         value.get(&self.0.settings.encrypted_field)?.as_str()
     }
 
-    /// What an answer that is no success means. Without a keyring, or where it cannot be opened, the
-    /// status of an encrypted one speaks alone.
-    pub(super) fn failure(&self, answer: &Answer, keyring: Option<&Keyring>) -> CallFailure {
+    /// What an answer that is no success means. Of an encrypted one that cannot be opened the status
+    /// speaks alone.
+    pub(super) fn failure(&self, answer: &Answer, keyring: &Keyring) -> CallFailure {
         let body = self.opened_error(&answer.body, keyring);
         let error = ErrorBody::parse(&body);
         let failure = error.refusal(answer.status, answer.retry_after);
@@ -63,14 +63,14 @@ impl Client {
         }
     }
 
-    fn opened_error<'a>(&self, body: &'a [u8], keyring: Option<&Keyring>) -> Cow<'a, [u8]> {
+    fn opened_error<'a>(&self, body: &'a [u8], keyring: &Keyring) -> Cow<'a, [u8]> {
         let value = json::parse(body).unwrap_or_default();
-        match (self.encrypted(&value), keyring) {
-            (Some(token), Some(keyring)) => {
+        match self.encrypted(&value) {
+            Some(token) => {
                 let opened = keyring.open(token, None).unwrap_or_default();
                 Cow::Owned(opened.to_vec())
             }
-            _ => Cow::Borrowed(body),
+            None => Cow::Borrowed(body),
         }
     }
 
@@ -139,6 +139,9 @@ fn details(fields: &Map<String, Value>, number: &str) -> BTreeMap<String, Value>
         let is_read = READ.contains(&name.as_str());
         !is_read && !name.contains(number) && !value.to_string().contains(number)
     });
-    let kept = others.map(|(name, value)| (name.clone(), without_full_numbers(value)));
-    kept.filter(|(_, value)| !value.is_null()).collect()
+    let others = others.map(|(name, value)| (name.clone(), value.clone()));
+    match without_full_numbers(&Value::Object(others.collect())) {
+        Value::Object(kept) => kept.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+        _ => BTreeMap::new(),
+    }
 }

@@ -50,7 +50,7 @@ impl ClaimedJob {
 
 /// What a caller who waits for a card's call gets.
 pub enum Claim {
-    Claimed(ClaimedJob),
+    Claimed(Box<ClaimedJob>),
     /// Another call of the card runs: wait for it.
     Busy,
 }
@@ -210,7 +210,7 @@ impl Tx<'_> {
         };
         let claimed = self.take(&[id], lease_until)?.pop();
         claimed
-            .map(Claim::Claimed)
+            .map(|job| Claim::Claimed(Box::new(job)))
             .ok_or(StoreError::Damaged("a call cannot be claimed"))
     }
 

@@ -23,7 +23,7 @@ fn failures(head: &str, body: &str, more: &str) -> [CallFailure; 2] {
     let other = Recorder::start(move |_| answer(&head, &body));
     let issuer = issuer(&other, more);
     let command = TokenCommand::Deactivate;
-    let commanded = issuer.set_token_status(&contract(), Some(&number()), command);
+    let commanded = issuer.set_token_status(&contract(), Some(&number()), command, keyring());
     let read = issuer.token(&number(), keyring());
     [commanded.err().unwrap(), read.err().unwrap()]
 }

@@ -28,7 +28,7 @@ fn commanded(more: &str) -> Heard {
     let issuer = issuer(&other, more);
     let token = number();
     issuer
-        .set_token_status(&contract(), Some(&token), TokenCommand::Resume)
+        .set_token_status(&contract(), Some(&token), TokenCommand::Resume, keyring())
         .unwrap();
     other.heard().pop().unwrap()
 }
@@ -69,7 +69,7 @@ fn a_command_opens_under_the_other_sides_key_and_names_one_token_or_all(
         (None, json!({ "tokenStatus": word })),
     ] {
         issuer
-            .set_token_status(&contract(), token, command)
+            .set_token_status(&contract(), token, command, keyring())
             .unwrap();
         let request = other.heard().pop().unwrap();
         let (field, token, _) = encrypted(&request);
@@ -117,7 +117,7 @@ fn the_signature_covers_the_bytes_that_go_over_the_wire() {
     let issuer = issuer(&other, "status_query = \"active or not\"");
     let command = TokenCommand::Suspend;
     issuer
-        .set_token_status(&contract(), Some(&number()), command)
+        .set_token_status(&contract(), Some(&number()), command, keyring())
         .unwrap();
     issuer.token(&number(), keyring()).unwrap();
     let pem = include_bytes!("../../../../keys/signing/demo-signing.pem");
@@ -148,7 +148,7 @@ fn every_request_carries_the_headers_of_the_settings_and_a_correlation_id_of_its
     let issuer = issuer(&other, more);
     let command = TokenCommand::Suspend;
     for _ in 0..2 {
-        issuer.set_token_status(&contract(), None, command).unwrap();
+        issuer.set_token_status(&contract(), None, command, keyring()).unwrap();
     }
     issuer.tokens_of_client("40000", keyring()).unwrap();
     let heard = other.heard();
@@ -212,7 +212,7 @@ fn an_id_is_one_segment_of_the_address_whatever_is_in_it() {
     let issuer = issuer(&other, "");
     let odd = CardId::parse("a/../b?c#d%").unwrap();
     issuer
-        .set_token_status(&odd, None, TokenCommand::Suspend)
+        .set_token_status(&odd, None, TokenCommand::Suspend, keyring())
         .unwrap();
     let odd = ProgramToken::parse("x/y?z").unwrap();
     assert_eq!(
