@@ -90,8 +90,8 @@ enum Command {
     ApiKeys(api_keys::ApiKeysCommand),
     /// Loads settings, keys and database, and says what is wrong and where
     Check,
-    /// Runs the other side on this machine: Mastercard's APIs, a sender and a bank, to try and to test
-    /// against
+    /// Runs the other side on this machine, to try and to test against: Mastercard's Checkout with a
+    /// sender of notifications, Mastercard Processing Digital, and a bank
     Sandbox(sandbox::SandboxArgs),
     /// Makes a paymentData JWE (or a fully encrypted body) from plain JSON
     Encrypt(encrypt::EncryptArgs),

@@ -55,10 +55,10 @@ fn cards_import_registers_good_lines_and_names_the_bad_ones(
         3 new, 1 known before, 5 refused
          LINE  REFUSED BECAUSE
          3     the body is not accepted: not JSON (line 1, column 2)
-         5     the body has a field that is none of program, consumerReference, maskedCard, token
+         5     the body has a field that is none of program, consumerReference, maskedCard, token, tokens
          6     cardId is missing
          7     cardId is not of the right form
-         8     token is not of the right form
+         8     token is not of the right form: paymentToken has 12 to 19 digits
         ");
         assert_snapshot!(imported.stderr, @"tokenkeep: some lines were refused; the others are registered");
     }

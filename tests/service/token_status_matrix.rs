@@ -131,8 +131,9 @@ impl Matrix {
             assert_eq!(reply.status, 202, "{cell:?}: {}", reply.body);
         }
         for cell in ended {
-            wait_until("it has ended", || {
-                self.app.card(&cell.card).unwrap().card.terminal.is_some()
+            wait_until("its end is confirmed", || {
+                let known = self.known(cell);
+                ["DELETED", "CANCELLED"].contains(&known.as_deref().unwrap_or_default())
             });
         }
     }

@@ -9,7 +9,7 @@ use crate::commands::Common;
 use crate::commands::failure::Failure;
 use crate::commands::outbox::last_words;
 use crate::commands::tables::{PageArgs, print_json, print_table};
-use crate::domain::{JobKind, not_there_since};
+use crate::domain::{Card, JobKind, not_there_since};
 use crate::store::{CardFilter, CardRow, JobView, Store, StoreError};
 use crate::telemetry::timestamp;
 
@@ -65,9 +65,7 @@ fn all(store: &Store, filter: &CardFilter, as_json: bool) -> Result<(), Failure>
             status(row),
             row.program.clone().unwrap_or_default(),
             card.consumer_reference.clone().unwrap_or_default(),
-            token
-                .map(|token| token.number.last_four())
-                .unwrap_or_default(),
+            token_cell(card),
             token
                 .and_then(|t| t.expiry)
                 .map(|e| e.to_string())
@@ -79,6 +77,16 @@ fn all(store: &Store, filter: &CardFilter, as_json: bool) -> Result<(), Failure>
         "CARD", "STATUS", "PROGRAM", "CONSUMER", "TOKEN", "EXPIRY", "UPDATED",
     ];
     Ok(print_table(&head, rows.iter().map(cells))?)
+}
+
+/// The last four digits of a card's token; of several tokens how many there are.
+fn token_cell(card: &Card) -> String {
+    match (&card.token, card.tokens.as_slice()) {
+        (Some(token), _) => token.number.last_four(),
+        (None, []) => String::new(),
+        (None, [one]) => one.last_four.clone(),
+        (None, several) => format!("{} tokens", several.len()),
+    }
 }
 
 /// A card whose deletion is not confirmed, with the call that is to delete it, if there is one.

@@ -14,7 +14,7 @@ use clap::Subcommand;
 use super::Common;
 use super::failure::Failure;
 
-pub(super) use show::{charge_sentence, cryptogram_word, token_sentence};
+pub(super) use show::{charge_sentence, cryptogram_word, one_of_several, token_sentence};
 
 #[derive(Subcommand)]
 pub enum CardsCommand {

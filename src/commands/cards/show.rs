@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::api::views;
 use crate::commands::Common;
 use crate::commands::failure::Failure;
-use crate::commands::outbox::last_words;
+use crate::commands::outbox::{kind_words, last_words};
 use crate::commands::tables::{plain, print_json, print_table};
 use crate::domain::{
     Card, CardId, CardToken, CryptogramState, Reason, TokenStatus, Warning, may_charge,
@@ -53,15 +53,14 @@ fn lines(row: &CardRow, jobs: &[JobView], now: i64) -> Vec<Vec<String>> {
         line("program", program.to_owned()),
         line("consumer", consumer),
         line("may be charged", charge_sentence(row, now)),
-        line("token", token_sentence(row)),
-        line("cryptogram", cryptogram_word(row).to_owned()),
-        line("updated", timestamp(card.updated_at)),
     ];
-    lines.extend(
-        card.tokens
-            .iter()
-            .map(|token| line("token of it", one_of_several(token))),
-    );
+    if card.tokens.is_empty() {
+        lines.push(line("token", token_sentence(row)));
+        lines.push(line("cryptogram", cryptogram_word(row).to_owned()));
+    }
+    let tokens = card.tokens.iter();
+    lines.extend(tokens.map(|token| line("token", one_of_several(token))));
+    lines.push(line("updated", timestamp(card.updated_at)));
     if let Some(code) = &card.contract_status {
         lines.push(line("contract status", code.clone()));
     }
@@ -120,7 +119,7 @@ pub fn token_sentence(row: &CardRow) -> String {
 }
 
 /// One of a card's tokens in words.
-fn one_of_several(token: &CardToken) -> String {
+pub fn one_of_several(token: &CardToken) -> String {
     let status = token.status().map_or("status unknown", TokenStatus::word);
     let expiry = token.expiry.map(|expiry| format!(", expires {expiry}"));
     let relinking = token.relinking_since.map(timestamp);
@@ -141,11 +140,7 @@ pub fn cryptogram_word(row: &CardRow) -> &'static str {
 }
 
 fn job_sentence(job: &JobView) -> String {
-    let kind = match &job.command {
-        Some(command) => format!("{} {command}", job.kind),
-        None => job.kind.clone(),
-    };
-    let state = &job.state;
+    let (kind, state) = (kind_words(job), &job.state);
     let created = timestamp(job.created_at);
     let attempts = match job.attempts {
         0 => String::new(),

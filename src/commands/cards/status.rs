@@ -18,11 +18,13 @@ use crate::telemetry::Clock;
 #[derive(Args)]
 pub struct StatusArgs {
     /// The card; of Mastercard Processing Digital, the card contract
+    /// The card
     #[arg(allow_hyphen_values = true)]
     id: String,
+    /// What is wanted of its tokens
     command: CommandWord,
     /// Only this token of the card: - reads it from standard input [default: all of them]
-    #[arg(long, value_name = "-", value_parser = ["-"], allow_hyphen_values = true)]
+    #[arg(long, value_name = "-", allow_hyphen_values = true)]
     token: Option<String>,
     /// Print JSON
     #[arg(long)]
@@ -48,6 +50,12 @@ impl From<CommandWord> for TokenCommand {
 }
 
 pub fn run(common: &Common, args: &StatusArgs) -> Result<(), Failure> {
+    // Not left to the parser, which would quote what may be a token.
+    if args.token.as_ref().is_some_and(|given| given != "-") {
+        return Err(Failure::wrong(
+            "--token takes only -: the token is read from standard input",
+        ));
+    }
     let (settings, store) = common.open()?;
     let request = CommandRequest {
         card_id: CardId::parse(&args.id).map_err(Failure::wrong)?,

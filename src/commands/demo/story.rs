@@ -2,18 +2,25 @@
 
 use std::io::{self, Write};
 
-use crate::commands::cards::{charge_sentence, cryptogram_word, token_sentence};
+use crate::commands::cards::{charge_sentence, cryptogram_word, one_of_several, token_sentence};
 use crate::commands::failure::Failure;
 use crate::commands::notifications::verdict;
 use crate::commands::tables::{plain, print_table};
-use crate::domain::{CardId, Change, display};
+use crate::domain::{CardId, CardToken, Change, TokenStatus, display};
 use crate::store::{CardFilter, CardRow, NotificationFilter, NotificationView, Store};
 
-type Told = Result<(), Failure>;
+/// Whether it could be told.
+pub type Told = Result<(), Failure>;
 
 /// Prints a line.
 pub fn say(line: &str) -> Told {
     Ok(writeln!(io::stdout().lock(), "{line}")?)
+}
+
+/// The title of a step of a story.
+pub fn step(what: &str) -> Told {
+    say("")?;
+    say(&format!("  * {what}"))
 }
 
 /// Where everything is.
@@ -22,20 +29,16 @@ pub fn begin(receiver: &str, api: &str, sandbox: &str) -> Told {
     say(&format!("  Mastercard would post to  {receiver}"))?;
     say(&format!("  the merchant's API is at  {api}"))?;
     say(&format!(
-        "  in Mastercard's place is  {sandbox} (a sandbox)"
+        "  the other side is at      {sandbox} (a sandbox of Mastercard and of a bank)"
     ))?;
     say("")
 }
 
-/// What comes after the story of one card.
-pub fn begin_fixtures() -> Told {
-    say("The fixtures, one by one. Their program has no credentials, so their calls only wait.")
-}
-
-/// The card the merchant's app registered.
-pub fn registration(card: &str, status: u16) -> Told {
+/// What comes after the stories.
+pub fn begin_fixtures(card: &str) -> Told {
+    say("The fixtures, one by one. Their program has no credentials, so their calls only wait.")?;
     say(&format!(
-        "The merchant's app registers card {card} with its token: {status}"
+        "  The merchant's app registers card {card} with its token"
     ))
 }
 
@@ -93,6 +96,19 @@ fn item(store: &Store, row: &NotificationView, now: i64) -> Told {
     }
 }
 
+/// How a card with tokens of its own stands.
+pub fn tokens(row: &CardRow) -> Told {
+    let status = row.card.status_word().unwrap_or("status unknown");
+    let none = if row.card.tokens.is_empty() {
+        "; no token"
+    } else {
+        ""
+    };
+    say(&format!("      {}: {status}{none}", row.card.id))?;
+    let mut tokens = row.card.tokens.iter().map(one_of_several);
+    tokens.try_for_each(|token| say(&format!("        {token}")))
+}
+
 fn shown(change: &Change, value: &serde_json::Value) -> String {
     match change.field.as_str() {
         "token.number" if value.is_string() => format!("…{}", plain(value)),
@@ -131,7 +147,7 @@ pub fn end(store: &Store, now: i64) -> Told {
             row.card.status_word().unwrap_or("unknown").to_owned(),
             seen,
             charge_sentence(row, now),
-            token_sentence(row),
+            tokens_in_short(row),
             cryptogram_word(row).to_owned(),
         ]
     };
@@ -144,6 +160,18 @@ pub fn end(store: &Store, now: i64) -> Told {
         "CRYPTOGRAM",
     ];
     Ok(print_table(&head, rows.iter().map(cells))?)
+}
+
+/// The one token of a card, or all it has of its own.
+fn tokens_in_short(row: &CardRow) -> String {
+    if row.card.tokens.is_empty() {
+        return token_sentence(row);
+    }
+    let in_short = |token: &CardToken| {
+        let status = token.status().map_or("status unknown", TokenStatus::word);
+        format!("…{}, {status}", token.last_four)
+    };
+    Vec::from_iter(row.card.tokens.iter().map(in_short)).join("; ")
 }
 
 /// How to look further.

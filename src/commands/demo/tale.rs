@@ -1,22 +1,17 @@
-//! The story of one card, from its registration to its deletion, against the sandbox.
-
-use std::time::{Duration, Instant};
+//! What the stories have in common: the other side, the service, and the merchant's systems that ask it.
 
 use serde_json::{Value, json};
+use ureq::http::Response;
+use ureq::{Body, RequestBuilder};
 
-use super::story::{self, say};
-use super::{PATIENCE, wait_until_decided};
+use super::story::{self, Told, say};
+use super::wait_until;
 use crate::commands::failure::Failure;
-use crate::domain::{CardId, CryptogramState, TerminalState};
-use crate::sandbox::{CardStatus, NewCard, Operation, Refresh, Sandbox};
-use crate::store::{CardRow, Store};
-use crate::telemetry::Clock;
+use crate::domain::{CardId, TokenCommand};
+use crate::sandbox::Sandbox;
+use crate::store::{JobState, JobView, Store};
 
-const CARD: &str = "demo-card-of-the-story";
-/// The program of the settings that the sandbox answers for.
-pub const PROGRAM: &str = "sandbox";
-
-/// What the story is told with.
+/// What the stories are told with.
 pub struct Tale<'a> {
     pub sandbox: &'a Sandbox,
     pub store: &'a Store,
@@ -28,165 +23,75 @@ pub struct Tale<'a> {
     pub payments: &'a str,
 }
 
-type Told = Result<(), Failure>;
+/// What the API answered.
+pub struct Answer {
+    pub status: u16,
+    pub body: Value,
+}
+
+impl Answer {
+    /// The status, what became of the request or why it is refused, and what else should be known.
+    pub fn sentence(&self) -> String {
+        let words = ["outcome", "detail", "note"].map(|name| self.body.get(name));
+        let words = words.into_iter().flatten().filter_map(Value::as_str);
+        words.fold(self.status.to_string(), |all, word| {
+            format!("{all}; {word}")
+        })
+    }
+}
 
 impl Tale<'_> {
-    /// Plays the story and tells it as it happens.
-    pub fn tell(&self) -> Told {
-        say("The story of one card")?;
-        let id = CardId::parse(CARD).map_err(Failure::wrong)?;
-        self.register()?;
-        for what in ["the first refresh", "another refresh"] {
-            self.step(&format!("Mastercard: {what}, number and expiry changed"))?;
-            self.refresh()?;
-            self.await_cryptogram(&id)?;
+    /// Asks as the merchant's app.
+    pub fn put(&self, path: &str, body: &Value) -> Result<Answer, Failure> {
+        send(self.agent.put(self.url(path)), self.app, body)
+    }
+
+    /// Asks as the merchant's payment service.
+    pub fn post(&self, path: &str, body: &Value) -> Result<Answer, Failure> {
+        send(self.agent.post(self.url(path)), self.payments, body)
+    }
+
+    /// Asks as the merchant's app.
+    pub fn get(&self, path: &str) -> Result<Answer, Failure> {
+        let request = with_key(self.agent.get(self.url(path)), self.app);
+        read(request.call())
+    }
+
+    /// Asks as the merchant's app.
+    pub fn delete(&self, path: &str) -> Result<Answer, Failure> {
+        let request = with_key(self.agent.delete(self.url(path)), self.app);
+        read(request.call())
+    }
+
+    /// Registers a card and tells what was answered.
+    pub fn register(&self, card: &str, registration: &Value) -> Told {
+        let path = format!("/v1/cards/{card}");
+        let answer = self.put(&path, registration)?;
+        say(&format!("      PUT {path}: {}", answer.sentence()))
+    }
+
+    /// Gives a command for one token of a card or for all of them, and tells what was answered.
+    pub fn command(&self, card: &str, command: TokenCommand, token: Option<&str>) -> Told {
+        let path = format!("/v1/cards/{card}/token-status");
+        let wanted = json!({ "tokenStatus": command.word(), "tokenNumber": token });
+        let answer = self.put(&path, &wanted)?;
+        say(&format!("      PUT {path}: {}", answer.sentence()))
+    }
+
+    /// Waits until no call of the card is to be made any more, and tells how its tokens stand.
+    pub fn show_tokens(&self, id: &CardId) -> Told {
+        let is_open = |job: &JobView| {
+            let open = [JobState::Waiting, JobState::Running].map(JobState::name);
+            open.contains(&&*job.state)
+        };
+        wait_until("a call is not made in time", || {
+            let jobs = self.store.read(|tx| tx.jobs_of_card(id))?;
+            Ok(!jobs.iter().any(is_open))
+        })?;
+        match self.store.read(|tx| tx.card(id))? {
+            Some(row) => story::tokens(&row),
+            None => Ok(()),
         }
-        self.credentials("single", None)?;
-        self.step("Mastercard: SUSPENDED")?;
-        self.status(CardStatus::Suspended)?;
-        self.step("Mastercard: a refresh while the card is suspended")?;
-        self.refresh()?;
-        say("      nobody asks for a cryptogram that could not be used")?;
-        self.step("Mastercard: ACTIVE again")?;
-        self.status(CardStatus::Active)?;
-        self.await_cryptogram(&id)?;
-        self.credentials("recurring", Some(1))?;
-        self.delete(&id)
-    }
-
-    fn step(&self, what: &str) -> Told {
-        say("")?;
-        say(&format!("  * {what}"))
-    }
-
-    fn register(&self) -> Told {
-        let new = NewCard {
-            id: Some(CARD.to_owned()),
-            ..NewCard::default()
-        };
-        let card = self.sandbox.create_card(new).map_err(Failure::unwell)?;
-        let registration = json!({
-            "program": PROGRAM,
-            "consumerReference": "consumer-1",
-            "token": {
-                "paymentToken": card.number.expose(),
-                "tokenExpirationMonth": card.expiry.month(),
-                "tokenExpirationYear": card.expiry.year(),
-            },
-        });
-        let path = format!("/v1/cards/{CARD}");
-        let request = self.agent.put(self.url(&path));
-        let answer = request
-            .header("authorization", format!("Bearer {}", self.app))
-            .header("content-type", "application/json")
-            .send(registration.to_string())
-            .map_err(Failure::unwell)?;
-        self.step("The merchant's app registers the card with its token")?;
-        say(&format!("      PUT {path}: {}", answer.status().as_u16()))
-    }
-
-    fn refresh(&self) -> Told {
-        let before = self.sandbox.sent().accepted;
-        let change = Refresh::NumberAndExpiry;
-        self.sandbox
-            .refresh(CARD, change)
-            .map_err(Failure::unwell)?;
-        self.decided(before)
-    }
-
-    fn status(&self, status: CardStatus) -> Told {
-        let before = self.sandbox.sent().accepted;
-        self.sandbox
-            .set_status(CARD, status)
-            .map_err(Failure::unwell)?;
-        self.decided(before)
-    }
-
-    /// Waits until the notification is acknowledged and decided, and tells what it did.
-    fn decided(&self, before: u64) -> Told {
-        wait_until("a notification is not acknowledged in time", || {
-            Ok(self.sandbox.sent().accepted > before)
-        })?;
-        wait_until_decided(self.store)?;
-        story::items(self.store, Clock::system().now())
-    }
-
-    fn await_cryptogram(&self, id: &CardId) -> Told {
-        wait_until("no cryptogram comes in time", || {
-            let row = self.store.read(|tx| tx.card(id))?;
-            let state = row.and_then(|row| row.card.cryptogram);
-            Ok(state == Some(CryptogramState::Stored))
-        })?;
-        let calls = self.sandbox.count(Operation::Checkout, Some(CARD));
-        say(&format!(
-            "      Checkout gave a fresh cryptogram (call {calls})"
-        ))
-    }
-
-    fn credentials(&self, usage: &str, series: Option<u32>) -> Told {
-        let path = format!("/v1/cards/{CARD}/credentials");
-        let wanted = json!({ "use": usage, "seriesNumberVersion": series });
-        let mut answer = self
-            .agent
-            .post(self.url(&path))
-            .header("authorization", format!("Bearer {}", self.payments))
-            .header("content-type", "application/json")
-            .send(wanted.to_string())
-            .map_err(Failure::unwell)?;
-        let status = answer.status().as_u16();
-        let body: Value = serde_json::from_str(
-            &answer
-                .body_mut()
-                .read_to_string()
-                .map_err(Failure::unwell)?,
-        )
-        .map_err(|_| Failure::unwell("the answer is not JSON"))?;
-        self.step(&format!(
-            "The payment service asks for credentials ({usage})"
-        ))?;
-        let given = match body.get("cryptogram").is_some_and(Value::is_string) {
-            true => "with a cryptogram that nobody gets again",
-            false => "without a cryptogram",
-        };
-        let shown = |field: &str| body.get(field).map(Value::to_string).unwrap_or_default();
-        let (sli, version) = (shown("sli"), shown("numberVersion"));
-        say(&format!(
-            "      POST {path}: {status}, {given}; SLI {sli}, number version {version}"
-        ))?;
-        match (series, body.get("seriesRestart").and_then(Value::as_bool)) {
-            (Some(begun), Some(true)) => say(&format!(
-                "      the series began with number version {begun}: it is started anew"
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    fn delete(&self, id: &CardId) -> Told {
-        let path = format!("/v1/cards/{CARD}?reason=OTHER&requestor=CARDHOLDER");
-        let answer = self
-            .agent
-            .delete(self.url(&path))
-            .header("authorization", format!("Bearer {}", self.app))
-            .call()
-            .map_err(Failure::unwell)?;
-        self.step("The merchant's app deletes the card")?;
-        let status = answer.status().as_u16();
-        say(&format!(
-            "      DELETE {path}: {status}, unusable here at once"
-        ))?;
-        let is_confirmed = |row: Option<CardRow>| {
-            let terminal = row.and_then(|row| row.card.terminal);
-            terminal.is_some_and(|terminal| terminal.state == TerminalState::Cancelled)
-        };
-        wait_until("the deletion is not confirmed in time", || {
-            Ok(is_confirmed(self.store.read(|tx| tx.card(id))?))
-        })?;
-        let there = match self.sandbox.card(CARD) {
-            None => "gone there too",
-            Some(_) => "still there",
-        };
-        say(&format!("      confirmed by the other side: {there}"))?;
-        say("")
     }
 
     fn url(&self, path: &str) -> String {
@@ -194,13 +99,28 @@ impl Tale<'_> {
     }
 }
 
-fn wait_until(late: &'static str, mut done: impl FnMut() -> Result<bool, Failure>) -> Told {
-    let deadline = Instant::now() + PATIENCE;
-    while !done()? {
-        if Instant::now() > deadline {
-            return Err(Failure::unwell(late));
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    Ok(())
+fn with_key<B>(request: RequestBuilder<B>, key: &str) -> RequestBuilder<B> {
+    request.header("authorization", format!("Bearer {key}"))
+}
+
+fn send(
+    request: RequestBuilder<ureq::typestate::WithBody>,
+    key: &str,
+    body: &Value,
+) -> Result<Answer, Failure> {
+    let request = with_key(request, key).header("content-type", "application/json");
+    read(request.send(body.to_string()))
+}
+
+fn read(answer: Result<Response<Body>, ureq::Error>) -> Result<Answer, Failure> {
+    let mut answer = answer.map_err(Failure::unwell)?;
+    let text = answer
+        .body_mut()
+        .read_to_string()
+        .map_err(Failure::unwell)?;
+    let body = serde_json::from_str(&text);
+    Ok(Answer {
+        status: answer.status().as_u16(),
+        body: body.map_err(|_| Failure::unwell("an answer of the API is not JSON"))?,
+    })
 }

@@ -95,7 +95,7 @@ fn list(common: &Common, filter: &JobFilter, as_json: bool) -> Result<(), Failur
     let cells = |job: &JobView| {
         vec![
             job.id.clone(),
-            job.kind.clone(),
+            kind_words(job),
             job.card_id.clone(),
             job.state.clone(),
             job.attempts.to_string(),
@@ -129,10 +129,17 @@ fn show(common: &Common, id: &str, as_json: bool) -> Result<(), Failure> {
         return Ok(print_json(&views::with(views::job(&job), more))?);
     }
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());
-    let lines = [
+    let mut lines = vec![
         ("call", job.id.clone()),
         ("kind", job.kind.clone()),
         ("card", job.card_id.clone()),
+    ];
+    if let Some(command) = &job.command {
+        let all = "all of the card".to_owned();
+        lines.push(("command", command.clone()));
+        lines.push(("token", job.token_id.clone().unwrap_or(all)));
+    }
+    lines.extend([
         (
             "number version",
             or_none(job.number_version.map(|version| version.to_string())),
@@ -148,11 +155,19 @@ fn show(common: &Common, id: &str, as_json: bool) -> Result<(), Failure> {
         ("last reason", or_none(job.last_reason.clone())),
         ("created", timestamp(job.created_at)),
         ("ended", or_none(job.ended_at.map(timestamp))),
-    ];
+    ]);
     let lines = lines
         .into_iter()
         .map(|(name, value)| vec![name.to_owned(), value]);
     Ok(print_table(&["", ""], lines)?)
+}
+
+/// What kind of call it is, with the command that it carries, if it carries one.
+pub(super) fn kind_words(job: &JobView) -> String {
+    match &job.command {
+        Some(command) => format!("{} {command}", job.kind),
+        None => job.kind.clone(),
+    }
 }
 
 /// When a call is made (again), while it waits.
