@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::calls::Calls;
 use super::lane::Lane;
-use super::{backoff, commands, cryptogram, deletion, lookup, token_reads};
+use super::{backoff, command_calls, cryptogram, deletion, lookup, token_reads};
 use crate::domain::{CardId, JobKind};
 use crate::mastercard::Client;
 use crate::store::{ClaimedJob, Ending, JobState, KINDS, StoreError, TOKEN_STATUS, Tx};
@@ -39,7 +39,7 @@ pub fn attempt(calls: &Calls, lane: &Lane, job: &ClaimedJob) {
 fn make(calls: &Calls, lane: &Lane, job: &ClaimedJob) -> Result<Ended, StoreError> {
     let card_id = card_id(job)?;
     match &*job.kind {
-        TOKEN_STATUS => return commands::carry_out(calls, lane, job, &card_id),
+        TOKEN_STATUS => return command_calls::carry_out(calls, lane, job, &card_id),
         kind if kind == JobKind::ReadTokens.name() => {
             return token_reads::read(calls, lane, job, &card_id);
         }

@@ -1,18 +1,12 @@
-//! Token commands: whether one may be given, and the call that carries it out where the card's tokens
-//! live.
+//! Token commands: whether one may be given, and what it makes of those that wait.
 
-use super::attempt::{Ended, after_failure, done, not_offered};
-use super::calls::Calls;
 use super::deletion::{Deletion, DeletionRequest, delete_in};
-use super::lane::Lane;
-use super::program_client::ProgramClient;
-use super::token_records::{record_done, register, settle_parked};
+use super::token_records::register;
 use crate::domain::{
-    Card, CardId, Job, JobKind, Policy, ProgramToken, Registration, Ruling, TokenCommand,
-    TokenStatus, TokensOfCard, rule_on_command,
+    Card, CardId, Policy, ProgramToken, Registration, Ruling, TokenCommand, TokenStatus,
+    TokensOfCard, rule_on_command,
 };
-use crate::store::{ClaimedJob, JobState, JobView, KnownToken, Store, StoreError, Tx};
-use crate::upstream::{CallFailure, FailureClass};
+use crate::store::{JobState, JobView, KnownToken, Store, StoreError, Tx};
 
 /// A token command as it is given.
 pub struct CommandRequest {
@@ -179,154 +173,4 @@ fn give(
             Ok(Commanded::Queued(Box::new(job)))
         }
     }
-}
-
-/// What a call needs beside its row.
-struct Plan {
-    command: TokenCommand,
-    /// The text of the token it is for, if it is for one.
-    token: Option<ProgramToken>,
-}
-
-/// Why a call is not made.
-enum Unmade {
-    /// What it is for has ended: there is nothing left to change.
-    Ended,
-}
-
-/// Makes the call of a token command.
-pub(super) fn carry_out(
-    calls: &Calls,
-    lane: &Lane,
-    job: &ClaimedJob,
-    card_id: &CardId,
-) -> Result<Ended, StoreError> {
-    let plan = match calls.store().read(|tx| plan(tx, lane, job, card_id))? {
-        Ok(plan) => plan,
-        Err(Unmade::Ended) => {
-            let ending = done(JobState::Discarded, Some("what it is for has ended"), None);
-            return calls
-                .store()
-                .write(|tx| Ended::write(tx, job, ending, calls.now()));
-        }
-    };
-    let answer = match (&lane.client, &plan.token) {
-        (ProgramClient::Processing(client), token) => client
-            .set_token_status(card_id, token.as_ref(), plan.command, &calls.keyring())
-            .map(|()| true),
-        (ProgramClient::Alliance(client), Some(token)) => client.update_state(token, plan.command),
-        (ProgramClient::Alliance(_), None) | (ProgramClient::Checkout(_), _) => {
-            return not_offered(calls, job);
-        }
-    };
-    lane.report(&answer);
-    calls.store().write(|tx| {
-        let now = calls.now();
-        tx.lock_cards(&[card_id.clone()].into())?;
-        if !tx.holds_claim(job)? {
-            return Ok(Ended::FencedOff);
-        }
-        end(tx, (calls, lane), job, (card_id, &plan), &answer, now)
-    })
-}
-
-fn plan(
-    tx: &mut Tx<'_>,
-    lane: &Lane,
-    job: &ClaimedJob,
-    card_id: &CardId,
-) -> Result<Result<Plan, Unmade>, StoreError> {
-    let command = job.command.as_deref().and_then(TokenCommand::from_word);
-    let command = command.ok_or(StoreError::Damaged("a token command cannot be read"))?;
-    let card = tx.card(card_id)?.map(|row| row.card);
-    let Some(card) = card.filter(|card| card.terminal.is_none()) else {
-        return Ok(Err(Unmade::Ended));
-    };
-    // A bank knows a token only by its text; the card is its one token.
-    let of_bank = || card.tokens.first().map(|token| token.id.clone());
-    let is_bank = matches!(lane.client, ProgramClient::Alliance(_));
-    let id = match &job.token_id {
-        Some(id) => Some(id.clone()),
-        None if is_bank => of_bank(),
-        None => None,
-    };
-    let token = match &id {
-        Some(id) => tx.token_text(id)?,
-        None => None,
-    };
-    let is_gone = id.is_some() && token.is_none();
-    Ok(match is_gone {
-        true => Err(Unmade::Ended),
-        false => Ok(Plan { command, token }),
-    })
-}
-
-/// Takes in how an attempt ended. What Processing Digital does not know is gone where it was to be
-/// deactivated and an earlier attempt may have done that; what is refused is asked about.
-fn end(
-    tx: &mut Tx<'_>,
-    (calls, lane): (&Calls, &Lane),
-    job: &ClaimedJob,
-    (card_id, plan): (&CardId, &Plan),
-    answer: &Result<bool, CallFailure>,
-    now: i64,
-) -> Result<Ended, StoreError> {
-    // A bank's error need not be signed: what it says is never taken for a success.
-    let may_be_gone = plan.command == TokenCommand::Deactivate
-        && job.may_have_arrived
-        && matches!(lane.client, ProgramClient::Processing(_));
-    let is_gone = |failure: &CallFailure| may_be_gone && failure.class == FailureClass::NotThere;
-    let not_updated;
-    let failure = match answer {
-        Ok(true) => return carried_out(tx, calls, job, (card_id, plan.command), now),
-        Err(failure) if is_gone(failure) => {
-            return carried_out(tx, calls, job, (card_id, plan.command), now);
-        }
-        Ok(false) => {
-            not_updated = CallFailure {
-                class: FailureClass::Refused,
-                status: Some(200),
-                reason: "token-not-updated".to_owned(),
-                retry_after: None,
-                may_have_arrived: false,
-            };
-            &not_updated
-        }
-        Err(failure) => failure,
-    };
-    let mut ending = after_failure(job, failure, now);
-    if failure.class == FailureClass::NotThere {
-        ending.reason = Some("not-found".to_owned());
-    }
-    let is_parked = ending.state == JobState::Parked;
-    let ended = Ended::write(tx, job, ending, now)?;
-    if is_parked {
-        // What the tokens' status is there may be what was wanted.
-        let read = Job {
-            kind: JobKind::ReadTokens,
-            not_before: now,
-        };
-        tx.queue_job(card_id, &read, None, now)?;
-    }
-    Ok(ended)
-}
-
-fn carried_out(
-    tx: &mut Tx<'_>,
-    calls: &Calls,
-    job: &ClaimedJob,
-    (card_id, command): (&CardId, TokenCommand),
-    now: i64,
-) -> Result<Ended, StoreError> {
-    let ended = Ended::write(tx, job, done(JobState::Done, None, None), now)?;
-    let token = job.token_id.as_deref();
-    record_done(
-        tx,
-        calls.policy(),
-        (card_id, &job.id),
-        (token, command),
-        now,
-    )?;
-    settle_parked(tx, calls.policy(), card_id, now)?;
-    Ok(ended)
 }

@@ -9,6 +9,7 @@ mod attempt;
 mod backoff;
 mod breaker;
 mod calls;
+mod command_calls;
 mod commands;
 mod contract_status;
 mod credentials;

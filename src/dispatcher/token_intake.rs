@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::calls::Calls;
 use super::token_reads::Found;
-use super::token_records::{record_read, register, settle_parked};
+use super::token_records::{register, settle_parked};
 use crate::domain::{
     Card, CardId, Input, Rank, ReadToken, Registration, TokenReading, TokenStatus, TokensRead,
     decide,
@@ -147,14 +147,8 @@ impl Taking<'_> {
             content: Some(canonical(&content)),
             payment: None,
         };
-        record_read(
-            tx,
-            policy,
-            (card_id, &self.job.id),
-            &decision,
-            answer,
-            self.now,
-        )?;
+        tx.write_decision(card_id, &decision, policy, Some(&self.job.id), self.now)?;
+        tx.record_answer(card_id, answer, &decision)?;
         if let Some(card) = decision.card.filter(|card| card.terminal.is_none()) {
             let is_its = |known: &KnownToken| {
                 let token = card.token_of_id(&known.id);
@@ -166,9 +160,7 @@ impl Taking<'_> {
         }
         settle_parked(tx, policy, card_id, self.now)
     }
-}
 
-impl Taking<'_> {
     /// A replaced card is the consumer's in the same program.
     fn adopt(
         &self,

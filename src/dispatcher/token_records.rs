@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::domain::{
-    Card, CardId, CardToken, CommandState, Decision, Input, OpenCommand, Policy, Registration,
-    TokenCommand, TokenCommandDone, decide,
+    Card, CardId, CardToken, CommandState, Input, OpenCommand, Policy, Registration, TokenCommand,
+    TokenCommandDone, decide,
 };
 use crate::jose::json::canonical;
 use crate::store::{AnswerKind, JobState, NewAnswer, RegistrationRow, StoreError, Tx};
@@ -106,17 +106,4 @@ fn is_fulfilled(card: &Card, open: &OpenCommand) -> bool {
     let target = open.command.target();
     let mut meant = card.tokens.iter().filter(is_meant).peekable();
     meant.peek().is_some() && meant.all(|token| token.status() == Some(&target))
-}
-
-/// Writes a decision on what was read and records it.
-pub(super) fn record_read(
-    tx: &mut Tx<'_>,
-    policy: &Policy,
-    (card_id, job): (&CardId, &str),
-    decision: &Decision,
-    answer: NewAnswer<'_>,
-    now: i64,
-) -> Result<(), StoreError> {
-    tx.write_decision(card_id, decision, policy, Some(job), now)?;
-    tx.record_answer(card_id, answer, decision)
 }
