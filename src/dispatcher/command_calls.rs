@@ -20,7 +20,7 @@ struct Plan {
 enum Unmade {
     /// What it is for has ended: there is nothing left to change.
     Ended,
-    /// Its token belongs to another card now: an operator gives the command there.
+    /// Its token belonged to another card when it was claimed: an operator has to look.
     Moved,
 }
 
@@ -116,7 +116,8 @@ fn end(
     // A bank's error need not be signed: what it says is never taken for a success.
     let may_be_gone = plan.command == TokenCommand::Deactivate
         && job.may_have_arrived
-        && matches!(lane.client, ProgramClient::Processing(_));
+        && matches!(lane.client, ProgramClient::Processing(_))
+        && has_still(tx, job, card_id)?;
     let is_gone = |failure: &CallFailure| may_be_gone && failure.class == FailureClass::NotThere;
     let not_updated;
     let failure = match answer {
@@ -151,6 +152,15 @@ fn end(
         tx.queue_job(card_id, &read, None, now)?;
     }
     Ok(ended)
+}
+
+/// Whether the card still has what a command is for: what moved to another card is not gone.
+fn has_still(tx: &mut Tx<'_>, job: &ClaimedJob, card_id: &CardId) -> Result<bool, StoreError> {
+    let card = tx.card(card_id)?.map(|row| row.card);
+    Ok(card.is_some_and(|card| match &job.token_id {
+        Some(id) => card.token_of_id(id).is_some(),
+        None => !card.tokens.is_empty(),
+    }))
 }
 
 fn carried_out(

@@ -15,9 +15,15 @@ use crate::domain::{
 use crate::jose::json::canonical;
 use crate::store::{AnswerKind, ClaimedJob, KnownToken, NewAnswer, StoreError, Tx};
 
-/// The card that a reading names, where the program names one.
-fn named(reading: &TokenReading) -> Option<CardId> {
-    CardId::parse(reading.contract.as_ref()?).ok()
+/// The card that a reading names, where the program names one; this one, if it is the same number.
+fn named(reading: &TokenReading, known: &CardId) -> Option<CardId> {
+    let named = CardId::parse(reading.contract.as_ref()?).ok()?;
+    // The program writes numbers, which have no leading zeros.
+    let number = |id: &CardId| id.as_str().trim_start_matches('0').to_owned();
+    match number(&named) == number(known) {
+        true => Some(known.clone()),
+        false => Some(named),
+    }
 }
 
 fn holder(known: &KnownToken) -> Option<CardId> {
@@ -33,8 +39,8 @@ pub(super) fn concerned(
     let mut cards = BTreeSet::from([asked.clone()]);
     for reading in &found.readings {
         if let Some(holder) = holder(&tx.known_token(&reading.token)?) {
+            cards.extend(named(reading, &holder));
             cards.insert(holder);
-            cards.extend(named(reading));
         }
     }
     Ok(cards)
@@ -53,6 +59,10 @@ pub(super) struct Taking<'a> {
 /// What the reads say of one card.
 #[derive(Default)]
 struct Said<'a> {
+    /// The card whose token this one has now.
+    replaces: Option<CardId>,
+    /// The program knows neither the card nor any token of it.
+    is_not_there: bool,
     tokens: Vec<(KnownToken, &'a TokenReading)>,
     moved: Vec<String>,
     missing: Vec<String>,
@@ -66,11 +76,15 @@ impl Taking<'_> {
         found: &Found,
     ) -> Result<(), StoreError> {
         let mut said: BTreeMap<CardId, Said<'_>> = BTreeMap::new();
-        said.entry(asked.clone()).or_default().missing = found.missing.clone();
+        let of_asked = said.entry(asked.clone()).or_default();
+        of_asked.missing.clone_from(&found.missing);
+        of_asked.is_not_there = found.is_not_there;
         let mut strays = Vec::new();
         for reading in &found.readings {
             let known = tx.known_token(&reading.token)?;
-            match (holder(&known), named(reading)) {
+            let holder = holder(&known);
+            let named = named(reading, holder.as_ref().unwrap_or(asked));
+            match (holder, named) {
                 (None, named) => {
                     let may_be_its = named.is_none_or(|named| named == *asked);
                     if may_be_its && reading.status != TokenStatus::Deleted {
@@ -81,8 +95,11 @@ impl Taking<'_> {
                 (Some(holder), _) if !self.locked.contains(&holder) => {}
                 (Some(holder), Some(named)) if named != holder => {
                     if is_living(tx, &holder, &known.id)? && !has_ended(tx, &named)? {
-                        said.entry(holder).or_default().moved.push(known.id.clone());
-                        said.entry(named).or_default().tokens.push((known, reading));
+                        let id = known.id.clone();
+                        let of_named = said.entry(named).or_default();
+                        of_named.replaces = Some(holder.clone());
+                        of_named.tokens.push((known, reading));
+                        said.entry(holder).or_default().moved.push(id);
                     }
                 }
                 (Some(holder), _) => {
@@ -100,23 +117,16 @@ impl Taking<'_> {
             said.entry(asked.clone()).or_default().tokens.extend(strays);
         }
         for (card, said) in said {
-            let is_not_there = found.is_not_there && card == *asked;
-            self.decide(tx, asked, &card, (said, is_not_there))?;
+            self.decide(tx, &card, said)?;
         }
         Ok(())
     }
 
-    fn decide(
-        &self,
-        tx: &mut Tx<'_>,
-        asked: &CardId,
-        card_id: &CardId,
-        (said, is_not_there): (Said<'_>, bool),
-    ) -> Result<(), StoreError> {
+    fn decide(&self, tx: &mut Tx<'_>, card_id: &CardId, said: Said<'_>) -> Result<(), StoreError> {
         let policy = self.calls.policy();
         let card = match tx.card(card_id)? {
             Some(row) => Some(row.card),
-            None => self.adopt(tx, asked, card_id)?,
+            None => self.adopt(tx, said.replaces.as_ref(), card_id)?,
         };
         let tokens = said
             .tokens
@@ -127,7 +137,7 @@ impl Taking<'_> {
             "tokens": tokens.iter().map(content).collect::<Vec<_>>(),
             "moved": &said.moved,
             "missing": &said.missing,
-            "notThere": is_not_there,
+            "notThere": said.is_not_there,
         });
         let input = Input::TokensRead(TokensRead {
             card_id: card_id.clone(),
@@ -136,7 +146,7 @@ impl Taking<'_> {
             tokens,
             moved: said.moved,
             missing: said.missing,
-            is_not_there,
+            is_not_there: said.is_not_there,
         });
         let decision = decide(card, input, policy);
         let answer = NewAnswer {
@@ -156,20 +166,27 @@ impl Taking<'_> {
             };
             for (known, reading) in said.tokens.iter().filter(|(known, _)| is_its(known)) {
                 tx.keep_token(card_id, known, &reading.token)?;
+                if known.is_of_another(card_id) {
+                    // What was wanted of it is wanted of it still.
+                    tx.move_commands(&known.id, card_id)?;
+                }
             }
         }
         settle_parked(tx, policy, card_id, self.now)
     }
 
-    /// A replaced card is the consumer's in the same program.
+    /// A card's replacement is the same consumer's, in the same program.
     fn adopt(
         &self,
         tx: &mut Tx<'_>,
-        asked: &CardId,
+        replaced: Option<&CardId>,
         card_id: &CardId,
     ) -> Result<Option<Card>, StoreError> {
         let policy = self.calls.policy();
-        let old = tx.card(asked)?.map(|row| row.card);
+        let old = match replaced {
+            Some(replaced) => tx.card(replaced)?.map(|row| row.card),
+            None => None,
+        };
         let registration = Registration {
             card_id: card_id.clone(),
             program: old.as_ref().and_then(|card| policy.program_of(card)),

@@ -31,11 +31,7 @@ impl Tx<'_> {
         command: TokenCommand,
         now: i64,
     ) -> Result<JobView, StoreError> {
-        let last: Option<i64> = outbox::table
-            .filter(outbox::card_id.eq(card_id.as_str()))
-            .filter(outbox::command.is_not_null())
-            .select(max(outbox::command_order))
-            .first(self.connection)?;
+        let place = self.next_place(card_id)?;
         let new = NewJob {
             id: Uuid::now_v7().to_string(),
             kind: TOKEN_STATUS,
@@ -53,7 +49,7 @@ impl Tx<'_> {
             lease_until: None,
             command: Some(command.word()),
             token_id,
-            command_order: Some(last.unwrap_or(0) + 1),
+            command_order: Some(place),
         };
         diesel::insert_into(outbox::table)
             .values(&new)
@@ -90,6 +86,38 @@ impl Tx<'_> {
         let wanted = open.filter(|open| open.command == TokenCommand::Deactivate);
         let ids: Vec<String> = wanted.map(|open| open.job).collect();
         self.end_commands(&ids, JobState::Done, "found done there", now)
+    }
+
+    /// Takes the open commands for a token along to the card that has it now, behind those of that card.
+    /// The locks of both cards are held.
+    pub fn move_commands(&mut self, token_id: &str, to: &CardId) -> Result<(), StoreError> {
+        let may = [JobState::Waiting, JobState::Parked].map(JobState::name);
+        let of_token: Vec<String> = outbox::table
+            .filter(outbox::token_id.eq(token_id))
+            .filter(outbox::state.eq_any(may))
+            .filter(outbox::card_id.ne(to.as_str()))
+            .order(outbox::command_order)
+            .select(outbox::id)
+            .load(self.connection)?;
+        for id in of_token {
+            let place = self.next_place(to)?;
+            diesel::update(outbox::table.filter(outbox::id.eq(id)))
+                .set((
+                    outbox::card_id.eq(to.as_str()),
+                    outbox::command_order.eq(Some(place)),
+                ))
+                .execute(self.connection)?;
+        }
+        Ok(())
+    }
+
+    fn next_place(&mut self, card_id: &CardId) -> Result<i64, StoreError> {
+        let last: Option<i64> = outbox::table
+            .filter(outbox::card_id.eq(card_id.as_str()))
+            .filter(outbox::command.is_not_null())
+            .select(max(outbox::command_order))
+            .first(self.connection)?;
+        Ok(last.unwrap_or(0) + 1)
     }
 
     /// Ends commands that wait or are parked: superseded, or carried out by other means.

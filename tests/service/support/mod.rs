@@ -6,11 +6,13 @@ pub mod calls;
 pub mod commands;
 pub mod database;
 pub mod http;
+pub mod issuer;
 pub mod key_folder;
 pub mod raw;
 pub mod serve;
 pub mod slow_storage;
 pub mod sql;
+pub mod watched;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
