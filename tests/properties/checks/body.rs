@@ -92,13 +92,22 @@ fn said(element: Value, wire: &WireForm) -> String {
     assert_eq!(canonical(&kept.content), canonical(&item.content));
     let time = item.event_time;
     let payment = payment(&item.payment);
-    format!("{} {time:?} {payment} {}", parts(&item), identity(keys(), &item, None))
+    format!(
+        "{} {time:?} {payment} {}",
+        parts(&item),
+        identity(keys(), &item, None)
+    )
 }
 
 /// What does not depend on event time and payment data.
 fn parts(item: &Item) -> String {
-    let Item { reason, event_id, .. } = item;
-    format!("{reason:?} {event_id:?} {:?} {:?}", item.status, item.masked)
+    let Item {
+        reason, event_id, ..
+    } = item;
+    format!(
+        "{reason:?} {event_id:?} {:?} {:?}",
+        item.status, item.masked
+    )
 }
 
 fn status(item: &Item) -> Option<&str> {

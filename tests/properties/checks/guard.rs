@@ -52,7 +52,8 @@ fn signers() -> &'static VerificationKeys {
         let mut all = VerificationKeys::default();
         for file in ["sandbox.json", "alliance/sandbox.json"] {
             let set = std::fs::read(repository("keys/verification").join(file)).unwrap();
-            all.merge(VerificationKeys::parse_jwks(&set).unwrap()).unwrap();
+            all.merge(VerificationKeys::parse_jwks(&set).unwrap())
+                .unwrap();
         }
         all
     })

@@ -34,12 +34,7 @@ pub fn keyring() -> &'static Keyring {
     static KEYS: OnceLock<Keyring> = OnceLock::new();
     KEYS.get_or_init(|| {
         let policy = OpenPolicy {
-            enc: vec![
-                Enc::A128Gcm,
-                Enc::A192Gcm,
-                Enc::A256Gcm,
-                Enc::A128CbcHs256,
-            ],
+            enc: vec![Enc::A128Gcm, Enc::A192Gcm, Enc::A256Gcm, Enc::A128CbcHs256],
             ..OpenPolicy::default()
         };
         Keyring::load(&repository("keys"), policy).unwrap()
