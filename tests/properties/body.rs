@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::checks::{body, repository};
-use crate::generated::{input, json_value};
+use crate::generated::{cases, input, json_value};
 
 pub fn fixtures() -> Vec<Vec<u8>> {
     let files = fs::read_dir(repository("fixtures")).unwrap();
@@ -38,6 +38,8 @@ fn the_fixtures_are_kept_and_read_the_same_when_they_are_written_anew() {
 }
 
 proptest! {
+    #![proptest_config(cases(256))]
+
     #[test]
     fn any_body_is_kept_or_refused_and_reads_the_same_when_it_is_written_anew(
         body in input(fixtures()),

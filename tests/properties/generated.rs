@@ -4,6 +4,14 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Map, Value, json};
 
+/// So many cases, and no file for those that failed: one that matters becomes a test of its own.
+pub fn cases(count: u32) -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(count)
+    }
+}
+
 /// A number whose check digit fits, which nobody has.
 pub const NUMBER: &str = "5480983162311596";
 

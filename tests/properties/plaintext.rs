@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::checks::plaintext;
-use crate::generated::{NUMBER, input};
+use crate::generated::{NUMBER, cases, input};
 
 fn shapes() -> Vec<Vec<u8>> {
     let flat = format!(
@@ -18,6 +18,8 @@ fn shapes() -> Vec<Vec<u8>> {
 }
 
 proptest! {
+    #![proptest_config(cases(256))]
+
     #[test]
     fn any_plaintext_gives_a_whole_number_and_expiry_or_nothing(bytes in input(shapes())) {
         plaintext::check(&bytes);

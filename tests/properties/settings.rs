@@ -5,7 +5,7 @@ use proptest::sample::select;
 use tokenkeep::settings::DEFAULTS;
 
 use crate::checks::settings;
-use crate::generated::changed;
+use crate::generated::{cases, changed};
 
 fn files() -> Vec<Vec<u8>> {
     let programs = "[programs.shop]\nkind = \"mastercard-checkout\"\nservice_id = \"s\"\nrate = 7\n\
@@ -65,6 +65,8 @@ fn lines() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #![proptest_config(cases(256))]
+
     #[test]
     fn any_changed_file_is_understood_or_refused_with_a_place(text in changed(files())) {
         settings::check(&text);
