@@ -50,7 +50,7 @@ fn swapped(backend: Backend, policy: MismatchPolicy) -> App {
 }
 
 /// How many cards have the verdict, the flag, and this many changes of the token with this number.
-fn as_expected(app: &App, verdict: &str, version: i32, shift: usize) -> usize {
+fn as_expected(app: &App, verdict: &str, version: u32, shift: usize) -> usize {
     let is_so = |place: &usize| {
         let items = app.notifications(&card(*place));
         let stored = app.card(&card(*place)).unwrap().card;
