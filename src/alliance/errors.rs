@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::domain::ProgramToken;
 use crate::settings::AllianceSettings;
-use crate::upstream::{Answer, CallFailure, FailureClass};
+use crate::upstream::{Answer, CallFailure, FailureClass, could_hold_a_number};
 
 /// Our word where the answer has none.
 const NO_WORDS: &str = "http-error";
@@ -62,4 +62,5 @@ fn is_word(code: &str) -> bool {
         && code
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+        && !could_hold_a_number(code)
 }

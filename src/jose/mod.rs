@@ -43,4 +43,4 @@ pub use signing::{JwsSigner, SignError};
 pub use verifying::{VerificationKeys, VerifiedJws, VerifyFault};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

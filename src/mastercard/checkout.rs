@@ -17,7 +17,7 @@ use crate::upstream::{Answer, CallFailure, Request};
 const PATH: &str = "/transaction/credentials";
 const OPTIONS: &str = "dpaTransactionOptions";
 /// What Mastercard signs by.
-const ALGS: [JwsAlg; 2] = [JwsAlg::Rs256, JwsAlg::Es256];
+pub(super) const ALGS: [JwsAlg; 2] = [JwsAlg::Rs256, JwsAlg::Es256];
 
 /// What Checkout is asked for.
 pub struct CheckoutRequest {

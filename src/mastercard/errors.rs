@@ -5,14 +5,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::jose::json;
-use crate::upstream::{Answer, CallFailure, FailureClass};
+use crate::upstream::{Answer, CallFailure, FailureClass, could_hold_a_number};
 
 /// What is kept in place of a word that is none.
 const OTHER: &str = "OTHER";
 /// Our word where the answer has none.
 const NO_WORDS: &str = "http-error";
 const LONGEST_WORD: usize = 64;
-const SHORTEST_NUMBER: usize = 12;
 
 /// What is kept of an error answer: only words, nothing of its texts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -171,12 +170,6 @@ fn first(list: &Value) -> Option<&Value> {
     }
 }
 
-/// Whether a text has as many digits in a row as the shortest token number.
-fn could_be_a_number(text: &str) -> bool {
-    let mut runs = text.split(|c: char| !c.is_ascii_digit());
-    runs.any(|run| run.len() >= SHORTEST_NUMBER)
-}
-
 /// One of Mastercard's words. Anything else that is text becomes [`OTHER`], so that nothing the
 /// answer says in its own words is stored or shown.
 fn word(value: &Value) -> Option<String> {
@@ -185,6 +178,6 @@ fn word(value: &Value) -> Option<String> {
         && text
             .bytes()
             .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
-        && !could_be_a_number(text);
+        && !could_hold_a_number(text);
     Some(if is_word { text } else { OTHER }.to_owned())
 }

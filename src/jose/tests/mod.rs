@@ -1,5 +1,7 @@
 //! What the tests of this room share: the demonstration keys, and tokens with any part out of order.
 
+mod base64url;
+mod binding;
 mod encrypting;
 mod generating;
 mod guard;
@@ -8,11 +10,13 @@ mod json;
 mod jws;
 mod keyring;
 mod opening;
+mod rsa_attacks;
 mod sealing;
 mod signing;
 mod verification_sets;
 mod verifying;
 mod verifying_attacks;
+pub(crate) mod wycheproof;
 
 use std::fs;
 use std::path::{Path, PathBuf};

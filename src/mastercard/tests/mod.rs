@@ -13,4 +13,5 @@ mod headers;
 mod requests;
 pub(super) mod support;
 mod transport;
+mod vectors;
 mod verification;
