@@ -255,3 +255,59 @@ fn plain_http_is_for_this_machine_only_and_never_for_production() {
     }
     assert_eq!(program("").unwrap().check(true), Ok(()));
 }
+
+#[test]
+fn w26_what_leads_to_a_machine_that_only_this_one_knows_is_refused_in_production() {
+    let private = [
+        "127.0.0.1",
+        "169.254.169.254",
+        "10.0.0.1",
+        "8.8.8.8",
+        "[::1]",
+        "[fd00::1]",
+        "[::ffff:10.0.0.1]",
+        "2130706433",
+        "0x7f000001",
+        "017700000001",
+        "127.1",
+        "0x7f.0.0.1",
+        "localhost",
+        "LOCALHOST",
+        "shop.localhost",
+        "bank",
+        "api.mastercard.com.",
+        "api..mastercard.com",
+        ".com",
+    ];
+    let public = [
+        "api.mastercard.com",
+        "a-1.example",
+        "1.2.example.com",
+        "xn--bcher-kva.example",
+    ];
+    for name in ["base_url", "verification_url"] {
+        let check = |host: &str, production| {
+            let more = format!("{name} = \"https://{host}:443/src\"");
+            program(&more).unwrap().check(production)
+        };
+        for host in private {
+            let refused = Err(ProgramFault::NotPublic(name));
+            assert_eq!(check(host, true), refused, "{host}");
+            assert_eq!(check(host, false), Ok(()), "{host}");
+        }
+        for host in public {
+            assert_eq!(check(host, true), Ok(()), "{host}");
+        }
+    }
+}
+
+#[rstest]
+#[case("file:///etc/passwd")]
+#[case("file://api.mastercard.com/x")]
+#[case("https://user@api.mastercard.com")]
+#[case("https://api.mastercard.com@evil.example/")]
+#[case(r"https://api.mastercard.com\\@evil.example/")]
+#[case("//api.mastercard.com")]
+fn w26_another_scheme_and_a_user_are_refused_everywhere(#[case] url: &str) {
+    assert!(program(&format!("base_url = \"{url}\"")).is_err());
+}
