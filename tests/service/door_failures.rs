@@ -81,7 +81,7 @@ fn w22_guessed_keys_are_told_to_wait_and_honest_requests_from_the_same_address_a
         4 * share
     );
     // A minute may have ended in between, but not many.
-    assert!(unknown >= 100 && unknown <= 1_000 && unknown + wait == 4 * share);
+    assert!((100..=1_000).contains(&unknown) && unknown + wait == 4 * share);
     assert!(wait > share && asked > 0);
 }
 
