@@ -1,8 +1,10 @@
 //! API keys: who may ask for what.
 
+use std::time::Instant;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, web};
 use base64::Engine;
@@ -10,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::sha::sha256;
 
 use super::Api;
-use super::refusals::{NO_API_KEY, ROLE_NOT_ALLOWED, UNKNOWN_API_KEY};
+use super::refusals::{NO_API_KEY, ROLE_NOT_ALLOWED, TOO_MANY_FAILURES, UNKNOWN_API_KEY};
 use crate::jose::hex;
 use crate::receiver::problem::Problem;
 
@@ -74,11 +76,27 @@ pub(super) async fn admit(
             let answered = next.call(request).await?;
             Ok(answered.map_into_left_body())
         }
-        Err(problem) => Ok(request.error_response(problem).map_into_right_body()),
+        Err(problem) => {
+            let problem = api.failed(&request, problem);
+            Ok(request.error_response(problem).map_into_right_body())
+        }
     }
 }
 
 impl Api {
+    /// Counts a request without a valid key. Only such requests are ever held back: others may share
+    /// the address.
+    fn failed(&self, request: &ServiceRequest, problem: Problem) -> Problem {
+        let peer = request
+            .peer_addr()
+            .filter(|_| problem.status == StatusCode::UNAUTHORIZED);
+        let wait = peer.and_then(|peer| self.failures.count(peer.ip(), Instant::now()));
+        match wait {
+            Some(seconds) => Problem::from(TOO_MANY_FAILURES).retry_after(seconds),
+            None => problem,
+        }
+    }
+
     async fn caller(&self, request: &HttpRequest, roles: &[AccessRole]) -> Result<Caller, Problem> {
         let digest = digest(bearer(request).ok_or(NO_API_KEY)?);
         let wanted = digest.clone();

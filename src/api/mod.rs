@@ -15,6 +15,7 @@ mod credentials;
 mod deletion;
 mod docs;
 mod events;
+mod failures;
 mod health;
 mod idempotency;
 mod notifications;
@@ -44,6 +45,7 @@ use crate::store::{Store, StoreError, Tx};
 use crate::telemetry::{Clock, Metrics};
 use refusals::{DAMAGED_ROW, STORAGE_UNAVAILABLE, WRONG_QUERY};
 
+pub use failures::Failures;
 pub use stream::Streams;
 
 /// What the handlers work with.
@@ -60,6 +62,7 @@ pub struct Api {
     pub metrics: Metrics,
     pub calls: Calls,
     pub streams: Streams,
+    pub failures: Failures,
 }
 
 impl Api {

@@ -87,6 +87,8 @@ macro_rules! refusals {
 refusals! {
     NO_API_KEY = UNAUTHORIZED "no-api-key" "send one header Authorization: Bearer KEY";
     UNKNOWN_API_KEY = UNAUTHORIZED "unknown-api-key" "the API key is unknown or revoked";
+    TOO_MANY_FAILURES = TOO_MANY_REQUESTS "too-many-failures"
+        "too many requests without a valid API key have come from this address; one with a key passes";
     ROLE_NOT_ALLOWED = FORBIDDEN "role-not-allowed" "a key of this role may not do this";
     STORAGE_UNAVAILABLE = SERVICE_UNAVAILABLE "storage-unavailable" "the database does not answer";
     DAMAGED_ROW = INTERNAL_SERVER_ERROR "damaged-row"
@@ -132,6 +134,7 @@ refusals! {
 pub(super) const COMMON: &[Refusal] = &[
     NO_API_KEY,
     UNKNOWN_API_KEY,
+    TOO_MANY_FAILURES,
     ROLE_NOT_ALLOWED,
     STORAGE_UNAVAILABLE,
     DAMAGED_ROW,

@@ -47,7 +47,9 @@ fn client(
     program: &ProgramSettings,
     clock: &Clock,
 ) -> Result<ProgramClient, ClientError> {
-    let (connection, keys, clock) = (&program.connection, &settings.keys, clock.clone());
+    let mut connection = program.connection.clone();
+    connection.only_public = settings.environment == Environment::Production;
+    let (connection, keys, clock) = (&connection, &settings.keys, clock.clone());
     match &program.kind {
         KindSettings::MastercardCheckout(checkout) => {
             let wire = settings.notification.clone();

@@ -12,16 +12,15 @@ use actix_http::error::DispatchError;
 use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::App;
 use actix_web::dev::{AppConfig, Server};
+use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
 use actix_web::rt::{self, System};
 use actix_web::web::ServiceConfig;
 use tokio::sync::oneshot;
 
 use crate::api::Api;
-use crate::receiver::{Connection, Receiver};
+use crate::receiver::{Connection, HEAD_DEADLINE, Receiver, watch_heads};
 
-/// A request's head must have arrived in this time.
-const HEAD_DEADLINE: Duration = Duration::from_secs(5);
 /// The API does its work beside the event loop.
 const API_WORKERS: usize = 2;
 /// How long a refused sender may go on sending before its connection is cut.
@@ -100,13 +99,16 @@ fn server(
             let stopping = stopping.clone();
             async move { stopping.notified().await }
         };
-        let app = App::new().configure(routes.clone());
+        let app = App::new()
+            .wrap(from_fn(watch_heads))
+            .configure(routes.clone());
         let http = HttpService::build()
             .graceful_shutdown_signal(stops)
             .client_request_timeout(HEAD_DEADLINE)
             .client_disconnect_timeout(LINGER)
             .on_connect_ext(|connection: &Connection, data| {
                 data.insert(connection.inflow());
+                data.insert(connection.heads());
             })
             .h1(map_config(app, |()| AppConfig::default()));
         let connect = |stream: TcpStream| {

@@ -9,7 +9,7 @@ use actix_web::rt::System;
 use tokio::sync::oneshot;
 
 use super::{programs, servers};
-use crate::api::{Api, Streams};
+use crate::api::{Api, Failures, Streams};
 use crate::dispatcher::{Calls, CallsSettings, Dispatcher};
 use crate::jose::{KeyError, KeyFolder, StorageKeys, exposed_files};
 use crate::processor::{Processor, Running, Trouble};
@@ -119,6 +119,7 @@ impl Service {
             metrics: metrics.clone(),
             calls,
             streams: Streams::default(),
+            failures: Failures::default(),
         };
         let receiver_state = intake.as_ref().map(|intake| Receiver {
             settings: receiver.clone(),

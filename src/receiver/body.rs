@@ -24,6 +24,10 @@ const SMALL: usize = 16 * 1024;
 const HOLD_REFUSED: Duration = Duration::from_secs(2);
 /// What a refused sender may still bring, so that it comes to reading the refusal.
 pub const LEFTOVER: usize = 32 * 1024;
+/// Bytes that a chunked body may have beside what it brings: before its first byte, and for each of
+/// them. A chunk of one byte takes five more; what an extension of chunks takes is nobody's need.
+const FRAMING: usize = 64 * 1024;
+const FRAMING_OF_A_BYTE: usize = 8;
 /// Longer values of `X-Src-Response-Host` are not kept (the published limit).
 const MAX_RESPONSE_HOST: usize = 1024;
 
@@ -139,22 +143,27 @@ async fn collect(unread: &mut Unread, limit: usize) -> Result<Body, Fault> {
         bytes: Vec::new(),
         place: None,
     };
+    inflow.allow(FRAMING);
     while let Some(chunk) = poll_fn(|context| stream.as_mut().poll_next(context)).await {
         let chunk = chunk.map_err(|_| Fault::BrokenOff)?;
+        inflow.allow_more(chunk.len() * FRAMING_OF_A_BYTE);
         let length = body.bytes.len() + chunk.len();
         if length > limit {
             return Err(Fault::TooLarge);
         }
         if length > SMALL && body.place.is_none() {
+            let left = inflow.left();
             inflow.allow(0);
             // The semaphore is never closed.
             body.place = LARGE_BODIES.acquire().await.ok();
-            inflow.allow(usize::MAX);
+            inflow.allow(left);
             // Growing by steps would leave several times as much behind.
             body.bytes.reserve_exact(limit - body.bytes.len());
         }
         body.bytes.extend_from_slice(&chunk);
     }
+    // What comes now is another request.
+    inflow.allow(usize::MAX);
     Ok(body)
 }
 

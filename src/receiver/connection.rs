@@ -13,6 +13,8 @@ use std::task::{Context, Poll, Waker, ready};
 use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::heads::{HeadTimer, Heads};
+
 /// Bytes of a piece: half of the buffer that actix begins with, so that it does not grow.
 const PIECE: usize = 4 * 1024;
 
@@ -20,6 +22,8 @@ const PIECE: usize = 4 * 1024;
 pub struct Connection {
     stream: TcpStream,
     inflow: Inflow,
+    heads: Heads,
+    head_timer: HeadTimer,
     /// Whether actix has had a piece, to be worked off before the next.
     has_had_piece: bool,
 }
@@ -52,6 +56,16 @@ impl Inflow {
         }
     }
 
+    /// Lets so many more bytes come than were left.
+    pub fn allow_more(&self, bytes: usize) {
+        self.allow(self.left().saturating_add(bytes));
+    }
+
+    /// How many bytes may still come.
+    pub fn left(&self) -> usize {
+        self.0.left.get()
+    }
+
     fn poll_left(&self, context: &Context<'_>) -> Poll<usize> {
         match self.0.left.get() {
             0 => {
@@ -68,6 +82,8 @@ impl Connection {
         Self {
             stream,
             inflow: Inflow::default(),
+            heads: Heads::default(),
+            head_timer: HeadTimer::default(),
             has_had_piece: false,
         }
     }
@@ -75,6 +91,11 @@ impl Connection {
     /// For the handlers of its requests.
     pub fn inflow(&self) -> Inflow {
         self.inflow.clone()
+    }
+
+    /// For who watches its requests.
+    pub fn heads(&self) -> Heads {
+        self.heads.clone()
     }
 
     pub fn peer(&self) -> Option<SocketAddr> {
@@ -89,6 +110,10 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        // Nothing more is taken: answered is all that was asked.
+        if this.head_timer.is_overdue(&this.heads, context) {
+            return Poll::Ready(Ok(()));
+        }
         let left = ready!(this.inflow.poll_left(context));
         if std::mem::take(&mut this.has_had_piece) {
             context.waker().wake_by_ref();
@@ -101,6 +126,9 @@ impl AsyncRead for Connection {
         // After less than a piece there is nothing more for now: the stream itself will say so.
         this.has_had_piece = read == PIECE;
         this.inflow.0.left.set(left - read);
+        if read > 0 {
+            this.heads.has_come();
+        }
         buffer.advance(read);
         Poll::Ready(Ok(()))
     }
@@ -116,7 +144,12 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+        let this = self.get_mut();
+        // After an answer nobody reads before something comes: the time runs from here.
+        if this.head_timer.is_overdue(&this.heads, context) {
+            context.waker().wake_by_ref();
+        }
+        Pin::new(&mut this.stream).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

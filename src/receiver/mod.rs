@@ -6,11 +6,13 @@
 
 mod body;
 mod connection;
+mod heads;
 mod intake;
 pub mod problem;
 
 use std::time::Instant;
 
+use actix_web::guard::{GuardContext, fn_guard};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use uuid::Uuid;
@@ -26,6 +28,7 @@ use problem::Problem;
 
 pub use body::read as read_body;
 pub use connection::Connection;
+pub use heads::{HEAD_DEADLINE, watch as watch_heads};
 pub use intake::{Intake, IntakeHandle, Refused};
 
 /// What the handler works with.
@@ -44,7 +47,12 @@ impl Receiver {
     pub fn configure(&self, config: &mut web::ServiceConfig) {
         let only_get = |unread: Unread| async { other_method("GET", unread) };
         let only_post = |unread: Unread| async { other_method("POST", unread) };
-        let at = |path: &str| web::resource(path).default_service(web::to(only_post));
+        // An address with a host in it is for a proxy: it does not get past one to here.
+        let is_path = |request: &GuardContext<'_>| request.head().uri.authority().is_none();
+        let at = |path: &str| {
+            let resource = web::resource(path).guard(fn_guard(is_path));
+            resource.default_service(web::to(only_post))
+        };
         config
             .app_data(web::Data::new(self.clone()))
             .service(at(&self.settings.path).route(web::post().to(receive)))

@@ -4,6 +4,8 @@ mod clock;
 mod hint;
 mod logs;
 mod metrics;
+#[cfg(test)]
+mod tests;
 
 pub use clock::{Clock, timestamp};
 pub use hint::Hint;

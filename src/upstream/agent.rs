@@ -10,6 +10,7 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Agent, Error, Timeout, config::Config};
 
+use super::public::is_public;
 use crate::settings::ConnectionSettings;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,7 +41,11 @@ pub(super) fn agent(settings: &ConnectionSettings) -> Agent {
         .output_buffer_size(BUFFER)
         .max_idle_connections(settings.concurrency())
         .max_idle_connections_per_host(settings.concurrency());
-    let (connector, resolver) = (Connecting::default(), Resolving::default());
+    let resolver = Resolving {
+        system: DefaultResolver::default(),
+        only_public: settings.only_public,
+    };
+    let connector = Connecting::default();
     Agent::with_parts(config.build(), connector, resolver)
 }
 
@@ -68,8 +73,12 @@ impl Connector<()> for Connecting {
 }
 
 /// Looks names up as usual; whatever fails there is a host that is not found.
-#[derive(Debug, Default)]
-struct Resolving(DefaultResolver);
+#[derive(Debug)]
+struct Resolving {
+    system: DefaultResolver,
+    /// Whether a name may have public addresses only.
+    only_public: bool,
+}
 
 impl Resolver for Resolving {
     fn resolve(
@@ -78,12 +87,16 @@ impl Resolver for Resolving {
         config: &Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, Error> {
-        self.0
-            .resolve(uri, config, timeout)
-            .map_err(|error| match error {
-                Error::Io(_) => Error::HostNotFound,
-                Error::Timeout(_) => Error::Timeout(Timeout::Resolve),
-                other => other,
-            })
+        let found = self.system.resolve(uri, config, timeout);
+        let found = found.map_err(|error| match error {
+            Error::Io(_) => Error::HostNotFound,
+            Error::Timeout(_) => Error::Timeout(Timeout::Resolve),
+            other => other,
+        })?;
+        // What is checked here is what is connected to: the name is not looked up again.
+        match self.only_public && !found.iter().all(|address| is_public(address.ip())) {
+            true => Err(Error::BadUri("an address that is not public".to_owned())),
+            false => Ok(found),
+        }
     }
 }

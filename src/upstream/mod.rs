@@ -8,6 +8,7 @@ mod agent;
 mod client_error;
 mod exchange;
 mod failure;
+mod public;
 #[cfg(test)]
 mod tests;
 mod verification;

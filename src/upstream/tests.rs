@@ -1,12 +1,17 @@
-//! How long the other side asks to wait, and where the keys are under which it signs.
+//! How long the other side asks to wait, where the keys are under which it signs, and which addresses
+//! are called in production.
 
+use std::net::{IpAddr, TcpListener};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rstest::rstest;
 
+use crate::settings::ProgramSettings;
+use crate::telemetry::Clock;
 use crate::upstream::failure::{could_hold_a_number, retry_after};
-use crate::upstream::{KeySetFiles, Verification};
+use crate::upstream::public::is_public;
+use crate::upstream::{Exchange, KeySetFiles, Verification};
 
 /// 20 July 2026, 10:00 UTC, in milliseconds.
 const NOW: i64 = 1_784_541_600_000;
@@ -78,5 +83,62 @@ fn a_word_with_the_digits_of_a_number_is_known_in_one_piece_and_in_groups() {
         "5480A98316231",
     ] {
         assert!(!could_hold_a_number(word), "{word}");
+    }
+}
+
+#[rstest]
+#[case("8.8.8.8", true)]
+#[case("172.15.0.1", true)]
+#[case("100.128.0.1", true)]
+#[case("2606:4700::1111", true)]
+#[case("64:ff9b::808:808", true)]
+#[case("0.0.0.0", false)]
+#[case("10.1.2.3", false)]
+#[case("100.64.0.1", false)]
+#[case("127.0.0.1", false)]
+#[case("169.254.169.254", false)]
+#[case("172.16.0.1", false)]
+#[case("192.0.0.1", false)]
+#[case("192.0.2.1", false)]
+#[case("192.168.0.1", false)]
+#[case("198.19.0.1", false)]
+#[case("224.0.0.1", false)]
+#[case("255.255.255.255", false)]
+#[case("::", false)]
+#[case("::1", false)]
+#[case("::ffff:8.8.8.8", false)]
+#[case("::7f00:1", false)]
+#[case("64:ff9b::a00:1", false)]
+#[case("2001::1", false)]
+#[case("2001:db8::1", false)]
+#[case("2002:7f00:1::", false)]
+#[case("fc00::1", false)]
+#[case("fe80::1", false)]
+#[case("ff02::1", false)]
+fn w26_an_address_is_public_or_reserved_for_something_else(
+    #[case] address: IpAddr,
+    #[case] expected: bool,
+) {
+    assert_eq!(is_public(address), expected);
+}
+
+/// As if a name had been good when the settings were read, and led to this machine afterwards.
+#[test]
+fn w26_a_name_that_leads_to_a_private_address_is_not_connected_to() {
+    let canary = TcpListener::bind("127.0.0.1:0").unwrap();
+    canary.set_nonblocking(true).unwrap();
+    let port = canary.local_addr().unwrap().port();
+    let url = format!("http://localhost:{port}/keys");
+    let program = format!("kind = \"mastercard-checkout\"\nbase_url = \"{url}\"");
+    let program: ProgramSettings = toml::from_str(&program).unwrap();
+    let mut connection = program.connection;
+    // The one that may connect shows that the canary would have seen the other.
+    for only_public in [true, false] {
+        connection.only_public = only_public;
+        let exchange = Exchange::new(&connection, Clock::from_fn(|| NOW));
+        let deadline = Instant::now() + Duration::from_millis(500);
+        let failure = exchange.fetch(&url, deadline).unwrap_err();
+        assert_eq!(failure.may_have_arrived, !only_public, "{failure}");
+        assert_eq!(canary.accept().is_ok(), !only_public);
     }
 }

@@ -10,7 +10,7 @@ use crate::support::{App, Backend, START};
 const PATH: &str = "/notifications/card";
 
 /// How often the handler was reached: what it kept and what it refused.
-fn handler_hits(app: &App) -> i64 {
+pub fn handler_hits(app: &App) -> i64 {
     let text = app.get("/metrics").text;
     let refusals = text
         .lines()
@@ -50,6 +50,8 @@ fn w09_wrong_methods_and_paths_are_answered_404_or_405_without_reaching_the_hand
         "/notifications/card%00",
         "/Notifications/Card",
         "/notifications/dpa",
+        "http://test/notifications/card",
+        "https://test/notifications/card",
         "*",
     ];
     for path in paths {
@@ -84,6 +86,11 @@ fn w33_the_public_listener_has_the_notification_path_and_livez_and_nothing_else(
     let elsewhere = [
         "/readyz",
         "/metrics",
+        "/docs",
+        "/openapi.json",
+        "/v1/outbox",
+        "/v1/events",
+        "/v1/events/stream",
         "/v1/cards",
         &card,
         "/v1/notifications",
@@ -105,6 +112,43 @@ fn w33_the_public_listener_has_the_notification_path_and_livez_and_nothing_else(
     assert_eq!((alive.status, &*alive.body), (200, "alive\n"));
     let there = app.get(&card);
     assert_eq!(there.status, 200, "the API has it");
+}
+
+#[test]
+fn w33_the_api_listens_on_this_machine_only_unless_told_and_gives_nothing_without_the_right_key() {
+    use tokenkeep::api::access::AccessRole;
+    let defaults = tokenkeep::settings::Settings::defaults().unwrap();
+    assert!(defaults.api_listen.starts_with("127.0.0.1:"));
+    let app = App::spawn(Backend::Sqlite);
+    let payments = app.new_key(AccessRole::Payments, "pays");
+    let cookie = format!("Cookie: key={payments}");
+    for path in ["/v1/notifications", "/v1/outbox", "/v1/cards", "/v1/events"] {
+        let ask = |headers: &[&str]| {
+            let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+            let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n{headers}\r\n");
+            exchange(app.service().api, request).unwrap().status
+        };
+        assert_eq!(ask(&[]), 401, "{path}");
+        // What a browser sends by itself, wherever the request was written, is no key.
+        assert_eq!(
+            ask(&[&cookie, "Origin: https://evil.example"]),
+            401,
+            "{path}"
+        );
+        let bearer = format!("Authorization: Bearer {payments}");
+        assert_eq!(ask(&[&bearer]), 403, "{path}");
+    }
+    for path in [
+        "/docs/../../etc/passwd",
+        "/docs/..%2f..%2fetc%2fpasswd",
+        "/../../etc/passwd",
+        "/docs.css",
+        "/.env",
+    ] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
+        let reply = exchange(app.service().api, request).unwrap();
+        assert_eq!(reply.status, 404, "{path}");
+    }
 }
 
 #[rstest]

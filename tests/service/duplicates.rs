@@ -4,7 +4,8 @@ use rstest::rstest;
 use serde_json::Value;
 
 use crate::support::build::{CARD, NUMBER_1, encrypted, payment_jwe, plain, refresh, status};
-use crate::support::{App, Backend, START};
+use crate::support::serve::Serve;
+use crate::support::{App, Backend, Client, START, TestDatabase, wait_until};
 
 /// Sends bodies over `connections` connections at once; every one must be acknowledged.
 fn storm(app: &App, bodies: &[Value], connections: usize) {
@@ -14,7 +15,7 @@ fn storm(app: &App, bodies: &[Value], connections: usize) {
         for chunk in bodies.chunks(share) {
             let url = &url;
             scope.spawn(move || {
-                let client = crate::support::Client::new();
+                let client = Client::new();
                 for body in chunk {
                     assert_eq!(client.post(url, &body.to_string()).status, 204);
                 }
@@ -42,10 +43,46 @@ fn w19_one_notification_sent_1000_times_over_64_connections_has_one_effect(
     assert_eq!(app.jobs(CARD).len(), 1);
     let card = app.card(CARD).unwrap().card;
     assert_eq!((card.version, card.number_version), (1, 1));
+    let metrics = app.get("/metrics").text;
+    let counted = "tokenkeep_items_total{verdict=\"duplicate\",hold=\"none\"} 999";
+    assert!(metrics.lines().any(|line| line == counted));
+    println!(
+        "W-19 {backend:?}: 1000 acknowledged over 64 connections, 1 effect, 999 counted duplicates"
+    );
+}
+
+#[test]
+fn w19_one_notification_sent_1000_times_to_two_receivers_has_one_effect() {
+    let database = TestDatabase::new(Backend::Postgres);
+    let receivers = [Serve::start(&database), Serve::start(&database)];
+    let body = plain(&[refresh(CARD, START - 1_000, NUMBER_1, ("12", "2031"))]).to_string();
+    std::thread::scope(|scope| {
+        for sender in 0..64 {
+            let (url, body) = (&receivers[sender % 2].url, &body);
+            // 1000 over all of them.
+            let share = 15 + usize::from(sender < 40);
+            scope.spawn(move || {
+                let client = Client::new();
+                for _ in 0..share {
+                    assert_eq!(client.post(url, body).status, 204);
+                }
+            });
+        }
+    });
+    let count = |condition: &str| {
+        database.number(&format!(
+            "SELECT count(*) AS number FROM notifications WHERE {condition}"
+        ))
+    };
+    wait_until("everything is decided", || count("1 = 1") == 1_000);
+    assert_eq!(count("verdict = 'applied'"), 1);
+    assert_eq!(count("verdict = 'duplicate'"), 999);
+    assert_eq!(database.number("SELECT count(*) AS number FROM outbox"), 1);
+    println!("W-19 two receivers: 1000 acknowledged, 1 effect, 999 duplicates, 1 call");
 }
 
 #[rstest]
-fn w20_one_content_encrypted_100_times_anew_has_one_effect(
+fn w20_one_content_encrypted_100_times_anew_in_either_form_has_one_effect(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
     let app = App::spawn(backend);
@@ -56,16 +93,17 @@ fn w20_one_content_encrypted_100_times_anew_has_one_effect(
         plain(&[element])
     };
     let as_whole_body = |_| encrypted(&Value::Array(vec![element.clone()]));
-    let bodies: Vec<Value> = (0..50)
+    let bodies: Vec<Value> = (0..100)
         .map(as_payment_data)
-        .chain((0..50).map(as_whole_body))
+        .chain((0..100).map(as_whole_body))
         .collect();
     storm(&app, &bodies, 8);
     let verdicts = app.verdicts(CARD);
     assert_eq!(count(&verdicts, "applied"), 1);
-    assert_eq!(count(&verdicts, "duplicate"), 99);
+    assert_eq!(count(&verdicts, "duplicate"), 199);
     assert_eq!(app.due_cryptograms(CARD), [1]);
     assert_eq!(app.card(CARD).unwrap().card.version, 1);
+    println!("W-20 {backend:?}: 200 encryptions of one content, 1 effect, 1 call");
 }
 
 #[rstest]

@@ -1,4 +1,6 @@
-//! What can be checked without a server: bodies, and the description against the routes.
+//! What can be checked without a server: bodies, the count of failures, and the description against
+//! the routes.
 
 mod bodies;
 mod description;
+mod failures;

@@ -29,6 +29,19 @@ pub(super) fn is_loopback(host: &str) -> bool {
     address.map_or(host == "localhost", |address| address.is_loopback())
 }
 
+/// Whether a host is a name that everybody can look up: no number in any of its forms, no name of this
+/// machine or of its neighbours, and no dot at the end, behind which it would be another one.
+pub(super) fn is_public_name(host: &str) -> bool {
+    let mut labels = host.rsplit('.');
+    let last = labels.next().unwrap_or_default();
+    // No number has a last part that begins with a letter, and no domain one that does not.
+    last.starts_with(|first: char| first.is_ascii_alphabetic())
+        && !last.eq_ignore_ascii_case("localhost")
+        && host.contains('.')
+        && !host.contains(':')
+        && labels.all(|label| !label.is_empty())
+}
+
 /// An address to call: a user, a query or a fragment in it is a mistake, and so is what is not plain
 /// visible ASCII.
 fn is_address(url: &str) -> bool {

@@ -25,6 +25,9 @@ pub struct ConnectionSettings {
     concurrency: usize,
     #[serde(default = "thirty", deserialize_with = "attempt")]
     timeout: u64,
+    /// Whether only public addresses are called: so in production.
+    #[serde(skip)]
+    pub only_public: bool,
 }
 
 impl ConnectionSettings {

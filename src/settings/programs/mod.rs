@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer};
 use toml::Table;
 
 use crate::domain::TokenStatus;
-use address::{NOT_AN_ADDRESS, PLAIN_HTTP, host_of, is_loopback};
+use address::{NOT_AN_ADDRESS, PLAIN_HTTP, host_of, is_loopback, is_public_name};
 
 pub use alliance::{AllianceSettings, CallMethod, TimestampType, TimestampUnit};
 pub use checkout::{CheckoutSettings, DynamicDataType, InstantForm};
@@ -68,6 +68,8 @@ pub enum ProgramFault {
     PlainHttpInProduction(&'static str),
     #[error("{0} is plain http to another machine; use https")]
     PlainHttp(&'static str),
+    #[error("the host of {0} is no public name: not in production")]
+    NotPublic(&'static str),
 }
 
 impl ProgramKind {
@@ -136,7 +138,8 @@ impl ProgramSettings {
     }
 
     /// Refuses what would send signed requests over the network in the clear: plain http at all in
-    /// production, and to another machine everywhere.
+    /// production, and to another machine everywhere. In production also what leads to a machine that
+    /// only this one knows.
     ///
     /// # Errors
     /// [`ProgramFault`] with the setting's name within the program.
@@ -151,6 +154,10 @@ impl ProgramSettings {
             ("verification_url", verification_url),
         ] {
             if !url.starts_with(PLAIN_HTTP) {
+                let is_public = url.is_empty() || host_of(url).is_some_and(is_public_name);
+                if production && !is_public {
+                    return Err(ProgramFault::NotPublic(name));
+                }
                 continue;
             }
             if production {

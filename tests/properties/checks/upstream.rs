@@ -241,7 +241,7 @@ impl Clients {
         let command = TokenCommand::Suspend;
         believed(
             self.issuer
-                .set_token_status(&card(), Some(&number), command),
+                .set_token_status(&card(), Some(&number), command, keyring()),
         );
     }
 

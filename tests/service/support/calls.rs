@@ -65,6 +65,16 @@ pub fn sandbox(clock: Clock, change: impl FnOnce(&mut SandboxSettings)) -> Sandb
 
 /// A `serve` process whose program is the sandbox, with more lines of settings for it.
 pub fn serve(database: &TestDatabase, sandbox: &Sandbox, more: &str) -> Serve {
+    serve_with(database, sandbox, more, &[])
+}
+
+/// The same with more variables in its environment.
+pub fn serve_with(
+    database: &TestDatabase,
+    sandbox: &Sandbox,
+    more: &str,
+    variables: &[(&str, &str)],
+) -> Serve {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tokenkeep.toml");
     let base_url = sandbox.base_url();
@@ -75,7 +85,9 @@ pub fn serve(database: &TestDatabase, sandbox: &Sandbox, more: &str) -> Serve {
     );
     std::fs::write(&file, settings).unwrap();
     // It is read before the service listens.
-    Serve::start_with(database, &[("TOKENKEEP_CONFIG", file.to_str().unwrap())])
+    let mut all = vec![("TOKENKEEP_CONFIG", file.to_str().unwrap())];
+    all.extend(variables);
+    Serve::start_with(database, &all)
 }
 
 /// A clock that stands still until it is set.

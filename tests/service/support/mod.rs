@@ -34,6 +34,11 @@ pub use http::{Answer, Client};
 /// 2026-07-20T10:00:00Z: when tests begin, unless they say otherwise.
 pub const START: i64 = 1_784_541_600_000;
 
+/// Whether tests that take their time run to their full length (`tests/chaos`) and not for seconds.
+pub fn is_full() -> bool {
+    std::env::var_os("TOKENKEEP_TEST_FULL").is_some_and(|value| value == "1")
+}
+
 /// The repository's demonstration keys.
 pub fn keys() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("keys")

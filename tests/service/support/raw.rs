@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 /// The longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// A connection, used byte by byte.
-pub struct Connection(TcpStream);
+/// A connection, used byte by byte, and what came behind the last answer.
+pub struct Connection(TcpStream, Vec<u8>);
 
 /// An answer, as it came.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ impl Connection {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self(stream)
+        Self(stream, Vec::new())
     }
 
     /// Sends; false once the other side takes no more.
@@ -99,17 +99,33 @@ impl Connection {
 
     /// The next answer; `None` if the connection ended without a whole one.
     pub fn reply(&mut self) -> Option<Reply> {
-        let deadline = Instant::now() + PATIENCE;
-        let mut bytes = Vec::new();
+        self.reply_within(PATIENCE)
+    }
+
+    /// The same with less patience.
+    pub fn reply_within(&mut self, time: Duration) -> Option<Reply> {
+        let deadline = Instant::now() + time;
         loop {
-            if let Some(reply) = parse(&bytes) {
+            if let Some((reply, length)) = parse(&self.1) {
+                self.1.drain(..length);
                 return Some(reply);
             }
             let mut chunk = [0; 4096];
             match self.read(&mut chunk, deadline) {
                 0 => return None,
-                length => bytes.extend_from_slice(&chunk[..length]),
+                length => self.1.extend_from_slice(&chunk[..length]),
             }
+        }
+    }
+
+    /// Whether the other side has closed already. What it has said is lost.
+    pub fn is_closed(&mut self) -> bool {
+        self.0.set_nonblocking(true).unwrap();
+        let read = self.0.read(&mut [0; 4096]);
+        self.0.set_nonblocking(false).unwrap();
+        match read {
+            Ok(length) => length == 0,
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
         }
     }
 
@@ -138,7 +154,8 @@ impl Drop for Connection {
     }
 }
 
-fn parse(bytes: &[u8]) -> Option<Reply> {
+/// An answer, and how many bytes it takes.
+fn parse(bytes: &[u8]) -> Option<(Reply, usize)> {
     let text = String::from_utf8_lossy(bytes);
     let (head, body) = text.split_once("\r\n\r\n")?;
     let mut reply = Reply {
@@ -148,7 +165,8 @@ fn parse(bytes: &[u8]) -> Option<Reply> {
     };
     let length = reply.header("content-length").unwrap_or("0");
     reply.body = body.get(..length.parse().ok()?)?.to_owned();
-    Some(reply)
+    let length = head.len() + 4 + reply.body.len();
+    Some((reply, length))
 }
 
 /// The head of a `POST` of `length` bytes of JSON, which ends with an empty line.

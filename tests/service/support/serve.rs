@@ -3,14 +3,19 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::{TestDatabase, keys};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tokenkeep");
 
 pub struct Serve {
     child: Child,
     /// URL of the notification path.
     pub url: String,
+    pub api: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Serve {
@@ -20,7 +25,19 @@ impl Serve {
 
     /// Starts with more variables in its environment.
     pub fn start_with(database: &TestDatabase, variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tokenkeep"))
+        Self::spawn(Command::new(PROGRAM), database, variables)
+    }
+
+    /// Starts with so many file descriptors at most.
+    pub fn start_with_descriptors(database: &TestDatabase, most: u32) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\"")]);
+        shell.arg(PROGRAM);
+        Self::spawn(shell, database, &[])
+    }
+
+    fn spawn(mut program: Command, database: &TestDatabase, variables: &[(&str, &str)]) -> Self {
+        let mut child = program
             .args([
                 "serve",
                 "--listen",
@@ -36,16 +53,49 @@ impl Serve {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let url = loop {
+        let mut told = |what: &str| loop {
             let line = lines.next().expect("the service listens").unwrap();
-            if let Some((_, url)) = line.split_once("receiving on ") {
-                break url.to_owned();
+            log.lock().unwrap().push(line.clone());
+            if let Some((_, rest)) = line.split_once(what) {
+                break rest.split('"').next().unwrap_or_default().to_owned();
             }
         };
+        let url = told("receiving on ");
+        let api = told("the API is on http://").parse().unwrap();
         // Nobody may be blocked by a full pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url }
+        let kept = log.clone();
+        std::thread::spawn(move || {
+            lines.for_each(|line| kept.lock().unwrap().push(line.unwrap_or_default()));
+        });
+        Self {
+            child,
+            url,
+            api,
+            log,
+        }
+    }
+
+    /// The lines it has logged so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Open file descriptors.
+    pub fn descriptors(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        std::fs::read_dir(folder).unwrap().count()
+    }
+
+    /// Processor time it has used so far.
+    pub fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // The name in parentheses may hold spaces; user and system time stand 11 fields behind it.
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        let ticks = fields.split(' ').skip(11).take(2);
+        let ticks: u64 = ticks.map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+        Duration::from_millis(ticks * 10)
     }
 
     /// The public listener.

@@ -1,12 +1,13 @@
 //! The settings of a program: their defaults, what is refused, and what must not run in production.
 
+mod addresses;
+
 use std::time::Duration;
 
 use rstest::rstest;
 
 use super::{
-    BaseStringForm, CheckoutSettings, DynamicDataType, KindSettings, ProgramFault, ProgramKind,
-    ProgramSettings,
+    BaseStringForm, CheckoutSettings, DynamicDataType, KindSettings, ProgramKind, ProgramSettings,
 };
 use crate::settings::DEFAULTS;
 
@@ -184,74 +185,4 @@ fn numbers_that_make_no_sense_are_refused() {
         assert!(program(&format!("{name} = 1")).is_ok());
         assert!(program(&format!("{name} = {most}")).is_ok());
     }
-}
-
-#[test]
-fn what_is_no_address_is_refused() {
-    for url in [
-        "",
-        "example.com",
-        "ftp://example.com",
-        "https://",
-        "https:///path",
-        "https://:443",
-        "https://example.com:https",
-        "https://example.com:65536",
-        "https://[::1",
-        "https://[::1]x",
-        "https://user:password@example.com",
-        "https://example.com/?a=b",
-        "https://example.com/#a",
-        "https://exämple.com",
-        "https://example.com/a b",
-        "HTTPS://example.com",
-    ] {
-        assert!(program(&format!("base_url = \"{url}\"")).is_err(), "{url}");
-        let or_none = program(&format!("verification_url = \"{url}\"")).is_err();
-        assert_eq!(or_none, !url.is_empty(), "{url}");
-    }
-    let ends_in_slash = program("base_url = \"https://example.com/src/\"").unwrap();
-    assert_eq!(ends_in_slash.connection.base_url, "https://example.com/src");
-}
-
-#[test]
-fn plain_http_is_for_this_machine_only_and_never_for_production() {
-    let local = [
-        "http://127.0.0.1:9000/src",
-        "http://localhost",
-        "http://localhost:1/x",
-        "http://[::1]:9000",
-        "http://127.8.8.8",
-    ];
-    let away = [
-        "http://example.com",
-        "http://10.0.0.1:80/src",
-        "http://[2001:db8::1]:80",
-        "http://localhost.example.com",
-        "http://127.0.0.1.example.com",
-        "http://0.0.0.0",
-    ];
-    for name in ["base_url", "verification_url"] {
-        let check = |url: &str, production| {
-            program(&format!("{name} = \"{url}\""))
-                .unwrap()
-                .check(production)
-        };
-        for url in local {
-            assert_eq!(check(url, false), Ok(()), "{url}");
-        }
-        for url in away {
-            assert_eq!(
-                check(url, false),
-                Err(ProgramFault::PlainHttp(name)),
-                "{url}"
-            );
-        }
-        for url in local.into_iter().chain(away) {
-            let refused = Err(ProgramFault::PlainHttpInProduction(name));
-            assert_eq!(check(url, true), refused, "{url}");
-        }
-        assert_eq!(check("https://example.com/src", true), Ok(()));
-    }
-    assert_eq!(program("").unwrap().check(true), Ok(()));
 }
