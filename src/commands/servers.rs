@@ -1,8 +1,8 @@
 //! The two listeners of the service, run on a thread of their own.
 
-use std::future::ready;
 use std::io;
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use actix_web::web::ServiceConfig;
 use tokio::sync::oneshot;
 
 use crate::api::Api;
-use crate::receiver::{Connection, Receiver};
+use crate::receiver::{Connection, Receiver, Transport};
 
 /// A request's head must have arrived in this time.
 const HEAD_DEADLINE: Duration = Duration::from_secs(5);
@@ -42,10 +42,13 @@ pub fn start(
         System::new().block_on(async move {
             let servers = (|| {
                 let api = move |config: &mut ServiceConfig| api.configure(config);
-                let mut servers = vec![server(api_listener, Some(API_WORKERS), api)?];
+                let mut servers = vec![server(api_listener, Some(API_WORKERS), None, api)?];
                 if let Some((receiver, listener)) = public {
+                    let transport = receiver.transport.clone();
+                    let followed = transport.clone();
+                    rt::spawn(async move { followed.follow().await });
                     let receiver = move |config: &mut ServiceConfig| receiver.configure(config);
-                    servers.push(server(listener, None, receiver)?);
+                    servers.push(server(listener, None, Some(transport), receiver)?);
                 }
                 Ok::<_, io::Error>(servers)
             })();
@@ -79,10 +82,12 @@ pub fn start(
     Ok((stop, servers))
 }
 
-/// One listener with its routes. `workers` none means one for each core.
+/// One listener with its routes. `workers` none means one for each core; `transport` none is plain HTTP
+/// for everybody.
 fn server(
     listener: TcpListener,
     workers: Option<usize>,
+    transport: Option<Arc<Transport>>,
     routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
 ) -> io::Result<Server> {
     let server = Server::build()
@@ -107,12 +112,22 @@ fn server(
             .client_disconnect_timeout(LINGER)
             .on_connect_ext(|connection: &Connection, data| {
                 data.insert(connection.inflow());
+                data.insert(connection.peer().clone());
             })
             .h1(map_config(app, |()| AppConfig::default()));
-        let connect = |stream: TcpStream| {
-            let connection = Connection::new(stream);
-            let peer = connection.peer();
-            ready(Ok::<_, DispatchError>((connection, peer)))
+        let transport = transport.clone();
+        let connect = move |stream: TcpStream| {
+            let transport = transport.clone();
+            async move {
+                let connection = match transport {
+                    Some(transport) => transport.accept(stream).await,
+                    None => Some(Connection::plain(stream)),
+                };
+                let refused = || DispatchError::Io(io::ErrorKind::ConnectionAborted.into());
+                let connection = connection.ok_or_else(refused)?;
+                let address = connection.peer().address;
+                Ok((connection, address))
+            }
         };
         fn_service(connect).and_then(http)
     };

@@ -8,7 +8,9 @@ mod body;
 mod connection;
 mod intake;
 pub mod problem;
+mod transport;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::http::{StatusCode, header};
@@ -27,6 +29,7 @@ use problem::Problem;
 pub use body::read as read_body;
 pub use connection::Connection;
 pub use intake::{Intake, IntakeHandle, Refused};
+pub use transport::{DatedFile, Loaded as LoadedTls, Transport};
 
 /// What the handler works with.
 #[derive(Clone)]
@@ -34,6 +37,7 @@ pub struct Receiver {
     pub settings: ReceiverSettings,
     pub wire: WireForm,
     pub intake: IntakeHandle,
+    pub transport: Arc<Transport>,
     pub clock: Clock,
     pub metrics: Metrics,
 }
@@ -85,6 +89,10 @@ async fn acknowledge(
     receiver: web::Data<Receiver>,
 ) -> Result<HttpResponse, Problem> {
     let settings = &receiver.settings;
+    if let Err(problem) = receiver.transport.admit(&request) {
+        body::hold(unread, body::LEFTOVER);
+        return Err(problem);
+    }
     let body = body::read(unread, settings.max_body, settings.body_deadline()).await?;
     let path = request.match_pattern().unwrap_or_default();
     log::info!(path, bytes = body.bytes.len(); "sibling notification acknowledged, not kept");
@@ -133,10 +141,18 @@ async fn keep(
     receiver: &Receiver,
 ) -> Result<StatusCode, Problem> {
     let settings = &receiver.settings;
-    if let Err(problem) = body::check_headers(request, settings) {
-        body::hold(unread, settings.max_body + body::LEFTOVER);
-        return Err(problem);
-    }
+    let admitted = receiver.transport.admit(request);
+    let fit = admitted.and_then(|source| {
+        body::check_headers(request, settings)?;
+        Ok(source)
+    });
+    let source = match fit {
+        Ok(source) => source,
+        Err(problem) => {
+            body::hold(unread, settings.max_body + body::LEFTOVER);
+            return Err(problem);
+        }
+    };
     let body = body::read(unread, settings.max_body, settings.body_deadline()).await?;
     let received_at = receiver.clock.now();
     let envelope = Envelope::parse(&body.bytes, &receiver.wire)
@@ -152,7 +168,7 @@ async fn keep(
     let delivery = NewDelivery {
         id: id.to_owned(),
         received_at,
-        source: "mastercard",
+        source,
         response_host: body::response_host(request),
         // Its place among the large ones is kept until the delivery is stored.
         body: body.bytes,
