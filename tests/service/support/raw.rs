@@ -138,7 +138,8 @@ impl Drop for Connection {
     }
 }
 
-fn parse(bytes: &[u8]) -> Option<Reply> {
+/// The answer that these bytes begin with, once it is whole.
+pub fn parse(bytes: &[u8]) -> Option<Reply> {
     let text = String::from_utf8_lossy(bytes);
     let (head, body) = text.split_once("\r\n\r\n")?;
     let mut reply = Reply {

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::{TestDatabase, keys};
@@ -11,6 +12,8 @@ pub struct Serve {
     child: Child,
     /// URL of the notification path.
     pub url: String,
+    /// What it has logged since it listens.
+    log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Serve {
@@ -44,8 +47,18 @@ impl Serve {
             }
         };
         // Nobody may be blocked by a full pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url }
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let kept = log.clone();
+        let keep = move |line: std::io::Result<String>| kept.lock().unwrap().extend(line);
+        std::thread::spawn(move || lines.for_each(keep));
+        Self { child, url, log }
+    }
+
+    /// The lines logged so far that hold this text.
+    pub fn logged(&self, text: &str) -> Vec<String> {
+        let log = self.log.lock().unwrap();
+        let lines = log.iter().filter(|line| line.contains(text));
+        lines.cloned().collect()
     }
 
     /// The public listener.
