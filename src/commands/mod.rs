@@ -88,7 +88,7 @@ enum Command {
     /// API keys of the merchant's systems and people
     #[command(subcommand)]
     ApiKeys(api_keys::ApiKeysCommand),
-    /// Loads settings, keys and database, and says what is wrong and where
+    /// Loads settings, keys, certificates and database, and says what is wrong and where
     Check,
     /// Runs the other side on this machine: Mastercard's APIs and a sender, to try and to test against
     Sandbox(sandbox::SandboxArgs),

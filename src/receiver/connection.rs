@@ -90,10 +90,7 @@ impl Inflow {
 
 impl Connection {
     pub fn plain(stream: TcpStream) -> Self {
-        let peer = Peer {
-            address: stream.peer_addr().ok(),
-            certificate: None,
-        };
+        let peer = Peer::plain(stream.peer_addr().ok());
         Self::new(Stream::Plain(stream), peer)
     }
 

@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
+use log::Level;
 use uuid::Uuid;
 
 use crate::domain::WireForm;
@@ -121,14 +122,23 @@ async fn receive(
         Ok(status) => {
             receiver.metrics.acknowledged(begun.elapsed().as_secs_f64());
             log::debug!(delivery:% = id; "delivery kept");
-            HttpResponse::new(status)
+            let mut response = HttpResponse::build(status);
+            if receiver.transport.is_outdated(&request) {
+                response.force_close();
+            }
+            response.finish()
         }
         Err(problem) => {
             receiver
                 .metrics
                 .refused(problem.code, begun.elapsed().as_secs_f64());
             let status = problem.status.as_u16();
-            log::warn!(delivery:% = id, status, code = problem.code; "delivery refused: {status} {}", problem.code);
+            // Senders that are not known were told already, and could fill the log.
+            let level = match problem.status {
+                StatusCode::UNAUTHORIZED => Level::Debug,
+                _ => Level::Warn,
+            };
+            log::log!(level, delivery:% = id, status, code = problem.code; "delivery refused: {status} {}", problem.code);
             problem.error_response()
         }
     }

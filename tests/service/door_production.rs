@@ -102,8 +102,8 @@ fn check_tells_how_long_each_certificate_lasts_and_which_cannot_be_used() {
     assert_eq!(output.code, 0, "{output:?}");
     for line in [
         "listener: it knows who delivers",
-        "listener: tls/server.pem can be used, days left: 29",
-        "listener: tls/authorities.pem can be used, days left: 29",
+        "listener: tls/server.pem can be used, days left: 30",
+        "listener: tls/authorities.pem can be used, days left: 30",
     ] {
         assert!(output.stdout.contains(line), "{output:?}");
     }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use rstest::rstest;
 
-use crate::support::raw::{Reply, exchange, head};
+use crate::support::raw::{Reply, exchange};
 use crate::support::serve::Serve;
 use crate::support::sql::sql;
-use crate::support::tls::body;
+use crate::support::tls::request;
 use crate::support::{App, Backend, TestDatabase};
 use crate::wire_settings::app;
 
@@ -17,18 +17,12 @@ const BY_SUBJECT: &str = "[receiver.tls]\nclient_subjects = [\"cn:ws.sender.exam
     [receiver.proxy]\ntrusted = [\"127.0.0.0/8\"]\ncertificate_header = \"x-client-cert\"\n\
     certificate_header_holds = \"cn\"\n";
 
-fn request(path: &str, headers: &str) -> String {
-    let head = head(path, body().len());
-    let head = head.replace("\r\n\r\n", &format!("\r\n{headers}\r\n"));
-    format!("{head}{}", body())
-}
-
 fn deliver(app: &App, headers: &str) -> Reply {
-    exchange(app.public(), request("/notifications/card", headers)).expect("an answer")
+    exchange(app.public(), request(headers)).expect("an answer")
 }
 
 fn sources(app: &App) -> Vec<String> {
-    sql(&app.database).texts("SELECT source FROM deliveries ORDER BY sequence")
+    sql(&app.database).texts("SELECT source AS text FROM deliveries ORDER BY sequence")
 }
 
 /// Every way of saying that one is somebody else.
@@ -68,7 +62,11 @@ fn w23_from_an_untrusted_peer_no_header_counts_and_the_log_shows_the_socket_addr
     );
     for headers in SPOOFED {
         for path in ["/notifications/card", "/notifications/dpa"] {
-            let answer = exchange(serve.address(), request(path, headers)).expect("an answer");
+            let answer = exchange(
+                serve.address(),
+                request(headers).replace("/notifications/card", path),
+            )
+            .expect("an answer");
             assert_eq!(
                 (answer.status, &*answer.code()),
                 (401, "unknown-sender"),

@@ -91,25 +91,25 @@ fn w24_of_all_certificates_only_the_right_one_is_let_in() {
     for version in BOTH {
         for (case, certificate, cause) in &cases {
             let before = refused(&app, cause);
-            let answer = post(app.public(), &sender(Some(certificate), version), "");
+            let answer = post(app.public(), &sender(Some(certificate), version));
             assert!(answer.is_none(), "{case}: {answer:?}");
             assert_eq!(refused(&app, cause), before + 1, "{case}: {version:?}");
         }
         let before = refused(&app, "no-certificate");
-        assert!(post(app.public(), &sender(None, version), "").is_none());
+        assert!(post(app.public(), &sender(None, version)).is_none());
         assert_eq!(refused(&app, "no-certificate"), before + 1);
     }
     assert_eq!(app.database.deliveries(), 0);
     let right = authority.issue(&Wish::client(&[SENDER]));
     for version in [SslVersion::TLS1, SslVersion::TLS1_1] {
-        assert!(post(app.public(), &sender(Some(&right), version), "").is_none());
+        assert!(post(app.public(), &sender(Some(&right), version)).is_none());
     }
     assert_eq!(refused(&app, "handshake"), 2);
     for version in BOTH {
-        let answer = post(app.public(), &sender(Some(&right), version), "");
+        let answer = post(app.public(), &sender(Some(&right), version));
         assert_eq!(answer.unwrap().status, 204, "{version:?}");
     }
-    let sources = sql(&app.database).texts("SELECT source FROM deliveries");
+    let sources = sql(&app.database).texts("SELECT source AS text FROM deliveries");
     assert_eq!(sources, ["cn:ws.sender.example"; 2]);
     println!(
         "W-24 {} certificates refused, on 2 versions",
@@ -136,10 +136,10 @@ fn w24_the_sender_may_be_named_by_its_whole_subject_another_name_or_its_key(#[ca
     let organisation = authority.issue(&Wish::client(&["x", SENDER]));
     let without = authority.issue(&Wish::client(&["ws.sender.example "]));
     for version in BOTH {
-        let answer = post(app.public(), &sender(Some(&right), version), "");
+        let answer = post(app.public(), &sender(Some(&right), version));
         assert_eq!(answer.unwrap().status, 204);
         for other in [&organisation, &without] {
-            assert!(post(app.public(), &sender(Some(other), version), "").is_none());
+            assert!(post(app.public(), &sender(Some(other), version)).is_none());
         }
     }
     assert_eq!(refused(&app, "subject"), 4);
@@ -148,6 +148,6 @@ fn w24_the_sender_may_be_named_by_its_whole_subject_another_name_or_its_key(#[ca
         alternative_name: Some(SENDER),
         ..Wish::client(&[SENDER])
     });
-    let answer = post(app.public(), &sender(Some(&same_name), BOTH[1]), "");
+    let answer = post(app.public(), &sender(Some(&same_name), BOTH[1]));
     assert_eq!(answer.is_none(), pinned);
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use openssl::ssl::{SslConnector, SslVersion};
 
 use crate::support::certificates::{Certificate, Wish};
-use crate::support::tls::{ASKING, SENDER, TlsFolder, post, sender};
+use crate::support::tls::{ASKING, SENDER, TlsFolder, ask, connect, post, request, sender};
 use crate::support::{App, SetOnDrop, wait_until};
 
 const NEXT_SENDER: &str = "ws.next.example";
@@ -17,7 +17,7 @@ const PACE: Duration = Duration::from_millis(40);
 const A_LOOK: Duration = Duration::from_millis(1_300);
 
 fn is_let_in(app: &App, sender: &SslConnector) -> bool {
-    post(app.public(), sender, "").is_some_and(|answer| answer.status == 204)
+    post(app.public(), sender).is_some_and(|answer| answer.status == 204)
 }
 
 /// Delivers at its pace until told to stop; returns how often, and counts what failed.
@@ -96,6 +96,27 @@ fn w25_authorities_senders_and_own_certificates_are_exchanged_under_load_without
     println!("W-25 {sent} deliveries, {rate:.0} a second, {failures} failures");
     assert_eq!(failures, 0);
     assert!(is_let_in(&app, &senders[1]));
+}
+
+#[test]
+fn a_connection_that_was_open_before_a_change_is_answered_once_more_and_closed() {
+    let authority = Certificate::authority("Authority");
+    let folder = TlsFolder::new(&[&authority]);
+    let app = folder.spawn(ASKING);
+    let right = authority.issue(&Wish::client(&[SENDER]));
+    let right = sender(Some(&right), SslVersion::TLS1_3);
+    let mut stream = connect(app.public(), &right).unwrap();
+    let request = request("");
+    let first = ask(&mut stream, &request).unwrap();
+    assert_eq!((first.status, first.header("connection")), (204, None));
+    folder.put_authorities(&[&Certificate::authority("Next")]);
+    wait_until("the sender is refused", || !is_let_in(&app, &right));
+    let last = ask(&mut stream, &request).unwrap();
+    assert_eq!(
+        (last.status, last.header("connection")),
+        (204, Some("close"))
+    );
+    assert!(ask(&mut stream, &request).is_none());
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod tls;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -43,6 +44,18 @@ pub struct Peer {
     pub address: Option<SocketAddr>,
     /// The name or the pin by which its certificate was accepted.
     pub certificate: Option<String>,
+    /// What was trusted when it was.
+    trusted: Option<Arc<Loaded>>,
+}
+
+impl Peer {
+    /// One that has shown no more than its address.
+    pub fn plain(address: Option<SocketAddr>) -> Self {
+        Self {
+            address,
+            ..Self::default()
+        }
+    }
 }
 
 /// The public listener's ways of knowing its sender.
@@ -73,11 +86,6 @@ impl Transport {
         })
     }
 
-    /// Whether the listener speaks TLS.
-    pub fn is_tls(&self) -> bool {
-        self.tls.is_some()
-    }
-
     /// Makes a connection of a stream, after its handshake if there is one. A peer that is refused
     /// has been told so by the handshake.
     pub async fn accept(&self, stream: TcpStream) -> Option<Connection> {
@@ -85,11 +93,13 @@ impl Transport {
         let Some(files) = &self.tls else {
             return Some(Connection::plain(stream));
         };
-        match handshake(&files.current(), stream).await {
+        let trusted = files.current();
+        match handshake(&trusted, stream).await {
             Ok((stream, certificate)) => {
                 let peer = Peer {
                     address,
                     certificate,
+                    trusted: Some(trusted),
                 };
                 Some(Connection::encrypted(stream, peer))
             }
@@ -114,6 +124,15 @@ impl Transport {
             let status = StatusCode::UNAUTHORIZED;
             Problem::new(status, "unknown-sender", detail).closing()
         })
+    }
+
+    /// Whether the certificates have changed since the request's connection began: it must not go on
+    /// with what was trusted then.
+    pub fn is_outdated(&self, request: &HttpRequest) -> bool {
+        let peer = request.conn_data::<Peer>();
+        let trusted = peer.and_then(|peer| peer.trusted.as_ref());
+        let files = self.tls.as_ref().zip(trusted);
+        files.is_some_and(|(files, trusted)| !Arc::ptr_eq(&files.current(), trusted))
     }
 
     /// Follows the changes of the certificates' files, without end.

@@ -27,10 +27,7 @@ fn admitted(text: &str, address: &str, headers: &[(&str, &str)]) -> Result<Strin
         let name: HeaderName = name.parse().unwrap();
         map.append(name, HeaderValue::from_str(value).unwrap());
     }
-    let peer = Peer {
-        address: Some(address.parse().unwrap()),
-        certificate: None,
-    };
+    let peer = Peer::plain(Some(address.parse().unwrap()));
     Admission::new(&settings(text)).admit(&peer, &map)
 }
 
@@ -87,8 +84,8 @@ fn no_header_is_believed_from_anybody_but_the_proxy() {
 #[test]
 fn a_certificate_of_the_proxys_own_does_not_stand_for_the_senders() {
     let peer = Peer {
-        address: Some("10.1.2.3:4".parse().unwrap()),
         certificate: Some("cn:c".to_owned()),
+        ..Peer::plain(Some("10.1.2.3:4".parse().unwrap()))
     };
     let admission = Admission::new(&settings(BY_SUBJECT));
     let none = HeaderMap::new();

@@ -7,10 +7,13 @@ use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
-use openssl::x509::extension::{BasicConstraints, ExtendedKeyUsage, SubjectAlternativeName};
-use openssl::x509::{X509, X509Builder, X509CrlBuilder, X509Name, X509RevokedBuilder};
+use openssl::x509::extension::{
+    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, SubjectAlternativeName,
+};
+use openssl::x509::{CrlNumber, X509, X509Builder, X509CrlBuilder, X509Name, X509RevokedBuilder};
 
-const DAY: i64 = 86_400;
+const HOUR: i64 = 3_600;
+const DAY: i64 = 24 * HOUR;
 
 /// A certificate with its key, and the intermediates that come with it.
 #[derive(Clone)]
@@ -144,15 +147,22 @@ impl Certificate {
             revoked.set_revocation_date(&days_from_now(-1)).unwrap();
             list.add_revoked(revoked.build()).unwrap();
         }
+        let dummy = X509::builder().unwrap();
+        let context = dummy.x509v3_context(Some(&self.own), None);
+        let issuer = AuthorityKeyIdentifier::new().issuer(true).build(&context);
+        list.append_extension(issuer.unwrap()).unwrap();
+        let number = CrlNumber::new(BigNum::from_u32(1).unwrap()).unwrap();
+        list.append_extension(number.build().unwrap()).unwrap();
         list.sign(&self.key, MessageDigest::sha256()).unwrap();
         list.build().unwrap().to_pem().unwrap()
     }
 }
 
+/// An hour later than that, so that whole days are left.
 fn days_from_now(days: i64) -> Asn1Time {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let now = i64::try_from(now.unwrap().as_secs()).unwrap();
-    Asn1Time::from_unix(now + days * DAY).unwrap()
+    Asn1Time::from_unix(now + days * DAY + HOUR).unwrap()
 }
 
 fn name(common_names: &[&str]) -> X509Name {

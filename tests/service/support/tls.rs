@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use openssl::ssl::{SslConnector, SslMethod, SslOptions, SslVerifyMode, SslVersion};
+use openssl::ssl::{SslConnector, SslMethod, SslOptions, SslStream, SslVerifyMode, SslVersion};
 
 use super::build::{CARD, plain, status};
 use super::certificates::{Certificate, Wish};
@@ -15,6 +15,8 @@ use super::raw::{Reply, head, parse};
 use super::{App, Backend, START};
 use crate::wire_settings::load;
 
+/// The longest wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(9);
 /// The name that the tests' senders are known by.
 pub const SENDER: &str = "ws.sender.example";
 
@@ -98,23 +100,34 @@ pub fn sender(certificate: Option<&Certificate>, version: SslVersion) -> SslConn
     builder.build()
 }
 
-/// Posts a notification on a connection of its own; none if there is no whole answer.
-pub fn post(address: SocketAddr, sender: &SslConnector, headers: &str) -> Option<Reply> {
-    let (body, path) = (body(), "/notifications/card");
-    let head = head(path, body.len());
+/// A notification that is kept, with these headers.
+pub fn request(headers: &str) -> String {
+    let head = head("/notifications/card", body().len());
     let head = head.replace("\r\n\r\n", &format!("\r\n{headers}\r\n"));
-    exchange(address, sender, &format!("{head}{body}"))
+    format!("{head}{}", body())
+}
+
+/// Posts a notification on a connection of its own; none if there is no whole answer.
+pub fn post(address: SocketAddr, sender: &SslConnector) -> Option<Reply> {
+    exchange(address, sender, &request(""))
 }
 
 /// Sends bytes on an encrypted connection of their own.
 pub fn exchange(address: SocketAddr, sender: &SslConnector, request: &str) -> Option<Reply> {
+    ask(&mut connect(address, sender)?, request)
+}
+
+/// An encrypted connection; none if its handshake fails.
+pub fn connect(address: SocketAddr, sender: &SslConnector) -> Option<SslStream<TcpStream>> {
     let stream = TcpStream::connect(address).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(9)))
-        .unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut setup = sender.configure().unwrap();
     setup.set_verify_hostname(false);
-    let mut stream = setup.connect("localhost", stream).ok()?;
+    setup.connect("localhost", stream).ok()
+}
+
+/// Sends bytes on a connection, and reads the answer.
+pub fn ask(stream: &mut SslStream<TcpStream>, request: &str) -> Option<Reply> {
     stream.write_all(request.as_bytes()).ok()?;
     let (mut bytes, mut chunk) = (Vec::new(), [0; 4096]);
     loop {
