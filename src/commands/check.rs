@@ -1,10 +1,11 @@
-//! `check`: loads settings, keys, programs and database, and says what is wrong and where.
+//! `check`: loads settings, keys, certificates, programs and database, and says what is wrong and where.
 
 use super::failure::Failure;
 use super::programs::{Callable, callable};
-use super::{Common, keys, open_store};
+use super::{Common, StartError, keys, open_store};
 use crate::jose::StorageKeys;
-use crate::settings::Settings;
+use crate::receiver::LoadedTls;
+use crate::settings::{Environment, Role, Settings};
 use crate::telemetry::Clock;
 
 pub fn run(common: &Common) -> Result<(), Failure> {
@@ -20,6 +21,7 @@ pub fn run(common: &Common) -> Result<(), Failure> {
     for remark in &found.remarks {
         println!("keys: not for production: {remark}");
     }
+    wrong.extend(listener(&settings));
     wrong.extend(programs(&settings));
     // Told already among the keys, and nothing opens the database without it.
     if StorageKeys::load(&settings.keys).is_err() {
@@ -40,6 +42,42 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(Failure::unwell(wrong.join("\ntokenkeep: "))),
     }
+}
+
+/// Tells how the public listener knows its sender; returns what is wrong.
+fn listener(settings: &Settings) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if !settings.has_role(Role::Receive) {
+        return wrong;
+    }
+    let (receiver, is_production) = (
+        &settings.receiver,
+        settings.environment == Environment::Production,
+    );
+    match receiver.is_authenticated() {
+        true => println!("listener: it knows who delivers"),
+        false if is_production => wrong.push(format!("listener: {}", StartError::OpenListener)),
+        false => println!("listener: not for production: whoever reaches it may deliver"),
+    }
+    if !receiver.proxy.trusted.is_empty() && receiver.proxy.certificate_header.is_empty() {
+        println!("listener: whoever the proxy lets through is believed: no certificate_header");
+    }
+    if !receiver.tls.is_used() {
+        return wrong;
+    }
+    match LoadedTls::load(&settings.keys, &receiver.tls) {
+        Err(error) => wrong.push(format!("listener: {error}")),
+        Ok(loaded) => {
+            for file in &loaded.files {
+                let (name, days) = (&file.name, file.days_left(Clock::system().now()));
+                match days < 0 {
+                    true => wrong.push(format!("listener: {name} has ended")),
+                    false => println!("listener: {name} can be used, days left: {days}"),
+                }
+            }
+        }
+    }
+    wrong
 }
 
 /// Tells of each program whether it can be called; returns what is wrong.

@@ -1,5 +1,7 @@
 //! `keys`: list, generate, check.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -7,9 +9,10 @@ use super::Common;
 use super::failure::Failure;
 use super::tables::{print_json, print_table};
 use crate::jose::{
-    Keyring, OpenPolicy, PayloadKey, StorageKeys, exposed_files, generate_missing, public_key_pem,
+    self, KeyError, Keyring, OpenPolicy, PayloadKey, StorageKeys, generate_missing, key_files,
+    public_key_pem,
 };
-use crate::settings::{Environment, Settings};
+use crate::settings::{Environment, Role, Settings};
 
 #[derive(Subcommand)]
 pub enum KeysCommand {
@@ -134,6 +137,22 @@ pub(super) struct Findings {
     pub remarks: Vec<String>,
 }
 
+/// The private files that others may read or write, the listener's key among them.
+///
+/// # Errors
+/// [`KeyError::Io`] where a folder or a file cannot be looked at.
+pub(super) fn exposed_files(settings: &Settings) -> Result<Vec<PathBuf>, KeyError> {
+    let mut exposed = jose::exposed_files(&settings.keys)?;
+    let tls = &settings.receiver.tls;
+    if tls.is_used() && settings.has_role(Role::Receive) {
+        let key = settings.keys.join(&tls.private_key);
+        if key_files::is_exposed(&key)? {
+            exposed.push(key);
+        }
+    }
+    Ok(exposed)
+}
+
 /// Loads every key and looks at its file.
 pub(super) fn findings(settings: &Settings) -> Findings {
     let folder = &settings.keys;
@@ -159,7 +178,7 @@ pub(super) fn findings(settings: &Settings) -> Findings {
         }
         Ok(_) => {}
     }
-    match exposed_files(folder) {
+    match exposed_files(settings) {
         Err(error) => found.wrong.push(error.to_string()),
         Ok(files) => found.remarks.extend(files.iter().map(|file| {
             format!(

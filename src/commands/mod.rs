@@ -88,7 +88,7 @@ enum Command {
     /// API keys of the merchant's systems and people
     #[command(subcommand)]
     ApiKeys(api_keys::ApiKeysCommand),
-    /// Loads settings, keys and database, and says what is wrong and where
+    /// Loads settings, keys, certificates and database, and says what is wrong and where
     Check,
     /// Runs the other side on this machine, to try and to test against: Mastercard's Checkout with a
     /// sender of notifications, Mastercard Processing Digital, and a bank

@@ -36,7 +36,11 @@ pub fn run(common: &Common, args: ServeArgs) -> Result<(), Failure> {
         _ => Failure::wrong(error),
     })?;
     if let Some(public) = service.public {
-        log::info!("receiving on http://{public}{}", settings.receiver.path);
+        let scheme = match settings.receiver.tls.is_used() {
+            true => "https",
+            false => "http",
+        };
+        log::info!("receiving on {scheme}://{public}{}", settings.receiver.path);
     }
     log::info!("the API is on http://{}", service.api);
     log::info!("the database is {}", service.store.location());

@@ -1,8 +1,8 @@
 //! The two listeners of the service, run on a thread of their own.
 
-use std::future::ready;
 use std::io;
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use actix_web::web::ServiceConfig;
 use tokio::sync::oneshot;
 
 use crate::api::Api;
-use crate::receiver::{Connection, HEAD_DEADLINE, Receiver, watch_heads};
+use crate::receiver::{Connection, HEAD_DEADLINE, Receiver, Transport, watch_heads};
 
 /// The API does its work beside the event loop.
 const API_WORKERS: usize = 2;
@@ -41,10 +41,13 @@ pub fn start(
         System::new().block_on(async move {
             let servers = (|| {
                 let api = move |config: &mut ServiceConfig| api.configure(config);
-                let mut servers = vec![server(api_listener, Some(API_WORKERS), api)?];
+                let mut servers = vec![server(api_listener, Some(API_WORKERS), None, api)?];
                 if let Some((receiver, listener)) = public {
+                    let transport = receiver.transport.clone();
+                    let followed = transport.clone();
+                    rt::spawn(async move { followed.follow().await });
                     let receiver = move |config: &mut ServiceConfig| receiver.configure(config);
-                    servers.push(server(listener, None, receiver)?);
+                    servers.push(server(listener, None, Some(transport), receiver)?);
                 }
                 Ok::<_, io::Error>(servers)
             })();
@@ -78,10 +81,12 @@ pub fn start(
     Ok((stop, servers))
 }
 
-/// One listener with its routes. `workers` none means one for each core.
+/// One listener with its routes. `workers` none means one for each core; `transport` none is plain HTTP
+/// for everybody.
 fn server(
     listener: TcpListener,
     workers: Option<usize>,
+    transport: Option<Arc<Transport>>,
     routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
 ) -> io::Result<Server> {
     let server = Server::build()
@@ -109,12 +114,22 @@ fn server(
             .on_connect_ext(|connection: &Connection, data| {
                 data.insert(connection.inflow());
                 data.insert(connection.heads());
+                data.insert(connection.peer().clone());
             })
             .h1(map_config(app, |()| AppConfig::default()));
-        let connect = |stream: TcpStream| {
-            let connection = Connection::new(stream);
-            let peer = connection.peer();
-            ready(Ok::<_, DispatchError>((connection, peer)))
+        let transport = transport.clone();
+        let connect = move |stream: TcpStream| {
+            let transport = transport.clone();
+            async move {
+                let connection = match transport {
+                    Some(transport) => transport.accept(stream).await,
+                    None => Some(Connection::plain(stream)),
+                };
+                let refused = || DispatchError::Io(io::ErrorKind::ConnectionAborted.into());
+                let connection = connection.ok_or_else(refused)?;
+                let address = connection.peer().address;
+                Ok((connection, address))
+            }
         };
         fn_service(connect).and_then(http)
     };

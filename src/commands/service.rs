@@ -8,12 +8,13 @@ use std::thread::JoinHandle;
 use actix_web::rt::System;
 use tokio::sync::oneshot;
 
+use super::keys::exposed_files;
 use super::{programs, servers};
 use crate::api::{Api, Failures, Streams};
 use crate::dispatcher::{Calls, CallsSettings, Dispatcher};
-use crate::jose::{KeyError, KeyFolder, StorageKeys, exposed_files};
+use crate::jose::{KeyError, KeyFolder, StorageKeys};
 use crate::processor::{Processor, Running, Trouble};
-use crate::receiver::{Intake, Receiver};
+use crate::receiver::{Intake, Receiver, Transport};
 use crate::settings::{Environment, Role, Settings};
 use crate::store::{DatabaseUrl, Store, StoreError};
 use crate::telemetry::{Clock, Hint, Metrics};
@@ -40,6 +41,10 @@ pub enum StartError {
     DemonstrationKeys,
     #[error("{0} may be read or written by others: not in production (chmod 0600)")]
     ExposedKeys(String),
+    #[error(
+        "nobody knows who delivers: receiver.tls.client_authorities or receiver.proxy.trusted must be set in production"
+    )]
+    OpenListener,
     #[error("{0}")]
     Program(String),
     #[error("{0}")]
@@ -64,12 +69,16 @@ impl Service {
         let url = DatabaseUrl::parse(&settings.database_url)
             .map_err(|error| StartError::Database(error.to_string()))?;
         let store = Store::open(&url, Arc::new(keys.storage))?;
-        // Listening comes before anything starts: a port that is taken stops nothing half-way.
+        let metrics = Metrics::new();
         let receives = settings.has_role(Role::Receive);
+        let transport = match receives {
+            true => Some(Arc::new(load_transport(settings, &metrics)?)),
+            false => None,
+        };
+        // Listening comes before anything starts: a port that is taken stops nothing half-way.
         let public = receives.then(|| listen(&settings.listen)).transpose()?;
         let api = listen(&settings.api_listen)?;
 
-        let metrics = Metrics::new();
         let (hint, hints) = Hint::channel();
         let processor = Processor {
             store: store.clone(),
@@ -121,13 +130,17 @@ impl Service {
             streams: Streams::default(),
             failures: Failures::default(),
         };
-        let receiver_state = intake.as_ref().map(|intake| Receiver {
-            settings: receiver.clone(),
-            wire: settings.notification.clone(),
-            intake: intake.handle(),
-            clock,
-            metrics,
-        });
+        let receiver_state = intake
+            .as_ref()
+            .zip(transport)
+            .map(|(intake, transport)| Receiver {
+                settings: receiver.clone(),
+                wire: settings.notification.clone(),
+                intake: intake.handle(),
+                transport,
+                clock,
+                metrics,
+            });
         let public_address = public.as_ref().map(TcpListener::local_addr).transpose()?;
         let api_address = api.local_addr()?;
         let listeners = (receiver_state.zip(public), (api_state, api));
@@ -187,7 +200,7 @@ fn load_keys(settings: &Settings) -> Result<Keys, StartError> {
         }
         log::warn!("the keys in use are demonstration keys: everybody knows them");
     }
-    let exposed = exposed_files(&settings.keys)?;
+    let exposed = exposed_files(settings)?;
     if let Some(file) = exposed.first() {
         if settings.environment == Environment::Production {
             return Err(StartError::ExposedKeys(file.display().to_string()));
@@ -202,6 +215,20 @@ fn load_keys(settings: &Settings) -> Result<Keys, StartError> {
         payload,
         answers,
     })
+}
+
+/// What the public listener needs to know its sender, and that it does where it must.
+fn load_transport(settings: &Settings, metrics: &Metrics) -> Result<Transport, StartError> {
+    if !settings.receiver.is_authenticated() {
+        if settings.environment == Environment::Production {
+            return Err(StartError::OpenListener);
+        }
+        log::warn!(
+            "whoever reaches the public listener may deliver: see receiver.tls and receiver.proxy"
+        );
+    }
+    let (keys, receiver) = (&settings.keys, &settings.receiver);
+    Ok(Transport::load(keys, receiver, metrics.clone())?)
 }
 
 fn listen(address: &str) -> Result<TcpListener, StartError> {

@@ -13,7 +13,7 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
 }
 
 /// Exactly 32 bytes from exactly 64 digits of either case.
-pub(super) fn decode_32(text: &[u8]) -> Option<[u8; 32]> {
+pub(crate) fn decode_32(text: &[u8]) -> Option<[u8; 32]> {
     if text.len() != 64 {
         return None;
     }

@@ -61,21 +61,21 @@ pub enum KeyError {
 }
 
 impl KeyError {
-    pub(super) fn io(file: &Path, error: &io::Error) -> KeyError {
+    pub(crate) fn io(file: &Path, error: &io::Error) -> KeyError {
         KeyError::Io {
             file: file.to_owned(),
             kind: error.kind(),
         }
     }
 
-    pub(super) fn unusable(file: &Path, problem: &'static str) -> KeyError {
+    pub(crate) fn unusable(file: &Path, problem: &'static str) -> KeyError {
         KeyError::Unusable {
             file: file.to_owned(),
             problem,
         }
     }
 
-    pub(super) fn openssl(kid: &str) -> KeyError {
+    pub(crate) fn openssl(kid: &str) -> KeyError {
         KeyError::OpenSsl {
             kid: kid.to_owned(),
         }

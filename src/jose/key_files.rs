@@ -119,12 +119,16 @@ pub fn exposed_files(root: &Path) -> Result<Vec<PathBuf>, KeyError> {
         ("storage", "key"),
     ] {
         for file in list(&root.join(folder), extension)? {
-            let metadata =
-                fs::metadata(&file.path).map_err(|error| KeyError::io(&file.path, &error))?;
-            if metadata.permissions().mode() & 0o026 != 0 {
+            if is_exposed(&file.path)? {
                 exposed.push(file.path);
             }
         }
     }
     Ok(exposed)
+}
+
+/// Whether group or world may write a file, or the world may read it.
+pub(crate) fn is_exposed(file: &Path) -> Result<bool, KeyError> {
+    let metadata = fs::metadata(file).map_err(|error| KeyError::io(file, &error))?;
+    Ok(metadata.permissions().mode() & 0o026 != 0)
 }

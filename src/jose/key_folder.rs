@@ -77,7 +77,7 @@ impl KeyFolder {
 }
 
 /// A file's name with its length and the time of its last change, of content or of access rights.
-type Seen = (PathBuf, u64, (i64, i64));
+pub(crate) type Seen = (PathBuf, u64, (i64, i64));
 
 /// What the folder holds, to notice a change.
 fn listing(folder: &std::path::Path) -> Vec<Seen> {
@@ -88,6 +88,11 @@ fn listing(folder: &std::path::Path) -> Vec<Seen> {
     let mut files: Vec<_> = payload.map(|entry| entry.path()).collect();
     files.push(folder.join("keys.toml"));
     files.sort();
+    seen(files)
+}
+
+/// How these files look now; those that are not there are left out.
+pub(crate) fn seen(files: Vec<PathBuf>) -> Vec<Seen> {
     let seen = |path: PathBuf| {
         let data = std::fs::metadata(&path).ok()?;
         Some((path, data.len(), (data.ctime(), data.ctime_nsec())))

@@ -11,7 +11,7 @@ mod jwks;
 mod jws_alg;
 pub(crate) mod key_checks;
 pub(crate) mod key_files;
-mod key_folder;
+pub(crate) mod key_folder;
 mod key_settings;
 mod opening;
 

@@ -5,27 +5,51 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_openssl::SslStream;
 
 use super::heads::{HeadTimer, Heads};
+use super::transport::Peer;
 
 /// Bytes of a piece: half of the buffer that actix begins with, so that it does not grow.
 const PIECE: usize = 4 * 1024;
 
 /// A connection of a listener, as actix reads and writes it.
 pub struct Connection {
-    stream: TcpStream,
+    stream: Stream,
+    peer: Peer,
     inflow: Inflow,
     heads: Heads,
     head_timer: HeadTimer,
-    /// Whether actix has had a piece, to be worked off before the next.
-    has_had_piece: bool,
+    /// Bytes of the piece that actix has had, to be worked off before the next.
+    brought: usize,
+}
+
+enum Stream {
+    Plain(TcpStream),
+    /// Boxed, for it is many times as large.
+    Encrypted(Box<SslStream<TcpStream>>),
+}
+
+impl Stream {
+    fn reader(&mut self) -> Pin<&mut (dyn AsyncRead + Unpin)> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream),
+            Self::Encrypted(stream) => Pin::new(stream),
+        }
+    }
+
+    fn writer(&mut self) -> Pin<&mut (dyn AsyncWrite + Unpin)> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream),
+            Self::Encrypted(stream) => Pin::new(stream),
+        }
+    }
 }
 
 /// How much a connection may bring: its handlers say so. Cheap to clone.
@@ -78,13 +102,24 @@ impl Inflow {
 }
 
 impl Connection {
-    pub fn new(stream: TcpStream) -> Self {
+    pub fn plain(stream: TcpStream) -> Self {
+        let peer = Peer::plain(stream.peer_addr().ok());
+        Self::new(Stream::Plain(stream), peer)
+    }
+
+    /// One whose handshake is done.
+    pub fn encrypted(stream: SslStream<TcpStream>, peer: Peer) -> Self {
+        Self::new(Stream::Encrypted(Box::new(stream)), peer)
+    }
+
+    fn new(stream: Stream, peer: Peer) -> Self {
         Self {
             stream,
+            peer,
             inflow: Inflow::default(),
             heads: Heads::default(),
             head_timer: HeadTimer::default(),
-            has_had_piece: false,
+            brought: 0,
         }
     }
 
@@ -98,8 +133,8 @@ impl Connection {
         self.heads.clone()
     }
 
-    pub fn peer(&self) -> Option<SocketAddr> {
-        self.stream.peer_addr().ok()
+    pub fn peer(&self) -> &Peer {
+        &self.peer
     }
 }
 
@@ -115,16 +150,22 @@ impl AsyncRead for Connection {
             return Poll::Ready(Ok(()));
         }
         let left = ready!(this.inflow.poll_left(context));
-        if std::mem::take(&mut this.has_had_piece) {
+        if this.brought >= PIECE {
+            this.brought = 0;
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let length = buffer.remaining().min(PIECE).min(left);
+        // What is encrypted comes in records, however small: they make up a piece together.
+        let length = buffer.remaining().min(PIECE - this.brought).min(left);
         let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(length));
-        ready!(Pin::new(&mut this.stream).poll_read(context, &mut piece))?;
+        let Poll::Ready(result) = this.stream.reader().poll_read(context, &mut piece) else {
+            // There is nothing more for now: the stream itself will say so.
+            this.brought = 0;
+            return Poll::Pending;
+        };
+        result?;
         let read = piece.filled().len();
-        // After less than a piece there is nothing more for now: the stream itself will say so.
-        this.has_had_piece = read == PIECE;
+        this.brought += read;
         this.inflow.0.left.set(left - read);
         if read > 0 {
             this.heads.has_come();
@@ -140,7 +181,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+        self.get_mut().stream.writer().poll_write(context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -149,10 +190,10 @@ impl AsyncWrite for Connection {
         if this.head_timer.is_overdue(&this.heads, context) {
             context.waker().wake_by_ref();
         }
-        Pin::new(&mut this.stream).poll_flush(context)
+        this.stream.writer().poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+        self.get_mut().stream.writer().poll_shutdown(context)
     }
 }

@@ -9,12 +9,15 @@ mod connection;
 mod heads;
 mod intake;
 pub mod problem;
+mod transport;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::guard::{GuardContext, fn_guard};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
+use log::Level;
 use uuid::Uuid;
 
 use crate::domain::WireForm;
@@ -30,6 +33,7 @@ pub use body::read as read_body;
 pub use connection::Connection;
 pub use heads::{HEAD_DEADLINE, watch as watch_heads};
 pub use intake::{Intake, IntakeHandle, Refused};
+pub use transport::{DatedFile, Loaded as LoadedTls, Transport};
 
 /// What the handler works with.
 #[derive(Clone)]
@@ -37,6 +41,7 @@ pub struct Receiver {
     pub settings: ReceiverSettings,
     pub wire: WireForm,
     pub intake: IntakeHandle,
+    pub transport: Arc<Transport>,
     pub clock: Clock,
     pub metrics: Metrics,
 }
@@ -93,6 +98,10 @@ async fn acknowledge(
     receiver: web::Data<Receiver>,
 ) -> Result<HttpResponse, Problem> {
     let settings = &receiver.settings;
+    if let Err(problem) = receiver.transport.admit(&request) {
+        body::hold(unread, body::LEFTOVER);
+        return Err(problem);
+    }
     let body = body::read(unread, settings.max_body, settings.body_deadline()).await?;
     let path = request.match_pattern().unwrap_or_default();
     log::info!(path, bytes = body.bytes.len(); "sibling notification acknowledged, not kept");
@@ -121,14 +130,23 @@ async fn receive(
         Ok(status) => {
             receiver.metrics.acknowledged(begun.elapsed().as_secs_f64());
             log::debug!(delivery:% = id; "delivery kept");
-            HttpResponse::new(status)
+            let mut response = HttpResponse::build(status);
+            if receiver.transport.is_outdated(&request) {
+                response.force_close();
+            }
+            response.finish()
         }
         Err(problem) => {
             receiver
                 .metrics
                 .refused(problem.code, begun.elapsed().as_secs_f64());
             let status = problem.status.as_u16();
-            log::warn!(delivery:% = id, status, code = problem.code; "delivery refused: {status} {}", problem.code);
+            // Senders that are not known were told already, and could fill the log.
+            let level = match problem.status {
+                StatusCode::UNAUTHORIZED => Level::Debug,
+                _ => Level::Warn,
+            };
+            log::log!(level, delivery:% = id, status, code = problem.code; "delivery refused: {status} {}", problem.code);
             problem.error_response()
         }
     }
@@ -141,10 +159,18 @@ async fn keep(
     receiver: &Receiver,
 ) -> Result<StatusCode, Problem> {
     let settings = &receiver.settings;
-    if let Err(problem) = body::check_headers(request, settings) {
-        body::hold(unread, settings.max_body + body::LEFTOVER);
-        return Err(problem);
-    }
+    let admitted = receiver.transport.admit(request);
+    let fit = admitted.and_then(|source| {
+        body::check_headers(request, settings)?;
+        Ok(source)
+    });
+    let source = match fit {
+        Ok(source) => source,
+        Err(problem) => {
+            body::hold(unread, settings.max_body + body::LEFTOVER);
+            return Err(problem);
+        }
+    };
     let body = body::read(unread, settings.max_body, settings.body_deadline()).await?;
     let received_at = receiver.clock.now();
     let envelope = Envelope::parse(&body.bytes, &receiver.wire)
@@ -160,7 +186,7 @@ async fn keep(
     let delivery = NewDelivery {
         id: id.to_owned(),
         received_at,
-        source: "mastercard",
+        source,
         response_host: body::response_host(request),
         // Its place among the large ones is kept until the delivery is stored.
         body: body.bytes,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::{DEFAULTS, Settings, mistakes, notification};
+use super::{DEFAULTS, Settings, mistakes, notification, transport};
 
 /// The file read when `--config` names none, if it is there.
 const DEFAULT_FILE: &str = "tokenkeep.toml";
@@ -84,6 +84,9 @@ impl Settings {
             return inconsistent(format!(
                 "receiver.sibling_paths: {path:?} does not begin with /, has a pattern in it, or is taken"
             ));
+        }
+        if let Some(message) = transport::mistake(&self.receiver) {
+            return inconsistent(message);
         }
         let limits = [
             ("receiver.queue", self.receiver.queue, 1_000_000),

@@ -9,6 +9,7 @@ mod notification;
 mod programs;
 #[cfg(test)]
 mod tests;
+mod transport;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,6 +31,8 @@ pub use programs::{
     DynamicDataType, ExtraHeaders, InstantForm, KindSettings, ProcessingSettings, ProgramFault,
     ProgramSettings, StatusWords, TimestampType, TimestampUnit,
 };
+
+pub use transport::{ClientPin, ClientSubject, Network, ProxySettings, SubjectKind, TlsSettings};
 
 /// The commented default file.
 pub const DEFAULTS: &str = include_str!("default.toml");
@@ -122,6 +125,8 @@ pub struct ReceiverSettings {
     pub commit_batch: usize,
     pub(super) commit_patience: u64,
     pub retry_after: u32,
+    pub tls: TlsSettings,
+    pub proxy: ProxySettings,
 }
 
 impl ReceiverSettings {

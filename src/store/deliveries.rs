@@ -18,8 +18,8 @@ pub struct NewDelivery {
     pub id: String,
     /// Milliseconds since 1970, UTC.
     pub received_at: i64,
-    /// Who brought it: `mastercard`, or a replay.
-    pub source: &'static str,
+    /// Who brought it: the subject or the address of its sender, or `replay`.
+    pub source: String,
     /// `X-Src-Response-Host`, as it came. Sender-controlled: never a URL to call.
     pub response_host: Option<String>,
     pub body: Vec<u8>,
@@ -104,7 +104,7 @@ impl Tx<'_> {
             rows.push(NewRow {
                 id: &delivery.id,
                 received_at: delivery.received_at,
-                source: delivery.source,
+                source: &delivery.source,
                 response_host: delivery.response_host.as_deref(),
                 body: Some(self.seal(&delivery.body, "deliveries", "body", &delivery.id)?),
                 state: DeliveryState::Waiting.name(),

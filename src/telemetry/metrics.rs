@@ -13,7 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-/// Why a delivery was refused.
+/// Why a delivery or a sender was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Cause {
     cause: &'static str,
@@ -46,6 +46,12 @@ struct ProgramLabel {
     program: String,
 }
 
+/// A file of certificates that the settings name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FileLabel {
+    file: String,
+}
+
 /// Seconds, from a millisecond to the time a sender would wait.
 const ANSWER_SECONDS: [f64; 11] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0,
@@ -60,6 +66,8 @@ pub struct Metrics {
     registry: Arc<Registry>,
     acknowledged: Counter,
     refused: Family<Cause, Counter>,
+    senders_refused: Family<Cause, Counter>,
+    certificates: Family<FileLabel, Gauge>,
     answer_seconds: Histogram,
     commit_deliveries: Histogram,
     items: Family<VerdictLabels, Counter>,
@@ -92,6 +100,13 @@ impl Metrics {
         );
         let refused = Family::<Cause, Counter>::default();
         r.register("refused", "Deliveries refused, by cause", refused.clone());
+        let senders_refused = Family::<Cause, Counter>::default();
+        let help = "Connections and requests of senders that are not accepted, by cause";
+        r.register("senders_refused", help, senders_refused.clone());
+        let certificates = Family::<FileLabel, Gauge>::default();
+        let help = "When the first certificate of a file ends, since 1970";
+        let name = "certificate_expires";
+        r.register_with_unit(name, help, Unit::Seconds, certificates.clone());
         let items = Family::<VerdictLabels, Counter>::default();
         r.register(
             "items",
@@ -139,6 +154,8 @@ impl Metrics {
             registry: Arc::new(registry),
             acknowledged,
             refused,
+            senders_refused,
+            certificates,
             answer_seconds,
             commit_deliveries,
             items,
@@ -163,6 +180,19 @@ impl Metrics {
     pub fn refused(&self, cause: &'static str, seconds: f64) {
         self.refused.get_or_create(&Cause { cause }).inc();
         self.answer_seconds.observe(seconds);
+    }
+
+    /// A sender was refused; the cause is a constant of the program.
+    pub fn sender_refused(&self, cause: &'static str) {
+        self.senders_refused.get_or_create(&Cause { cause }).inc();
+    }
+
+    /// When the first certificate of a file of the settings ends, in seconds since 1970.
+    pub fn certificate(&self, file: &str, ends_at: i64) {
+        let label = FileLabel {
+            file: file.to_owned(),
+        };
+        self.certificates.get_or_create(&label).set(ends_at);
     }
 
     /// So many deliveries shared a commit.

@@ -93,7 +93,7 @@ fn a_failing_storage_means_503_never_204_and_heals_without_a_restart(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
     let app = receiving(backend, 1_024, 256);
-    sql(&app.database).refuse_inserts("deliveries", "NEW.source = 'mastercard'");
+    sql(&app.database).refuse_inserts("deliveries", "NEW.source = '127.0.0.1'");
     for answer in post_at_once(&app, 8, |_| {}) {
         assert_eq!(answer.status, 503);
         assert_eq!(answer.code(), "storage-unavailable");

@@ -117,7 +117,7 @@ fn untimed(number: usize, word: &str) -> NewDelivery {
     NewDelivery {
         id: format!("delivery-{number:04}"),
         received_at: START,
-        source: "mastercard",
+        source: "mastercard".to_owned(),
         response_host: None,
         body: plain(&[element]).to_string().into_bytes(),
     }

@@ -12,7 +12,7 @@ fn delivery(id: &str) -> NewDelivery {
     NewDelivery {
         id: id.to_owned(),
         received_at: START,
-        source: "replay",
+        source: "replay".to_owned(),
         response_host: None,
         body: plain(&[status(CARD, Some(START), "SUSPENDED")])
             .to_string()

@@ -78,7 +78,7 @@ fn delivery(body: &Body, clock: &Clock) -> NewDelivery {
     NewDelivery {
         id: Uuid::now_v7().to_string(),
         received_at: clock.now(),
-        source: "replay",
+        source: "replay".to_owned(),
         response_host: None,
         body: body.bytes.clone(),
     }

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod build;
 pub mod calls;
+pub mod certificates;
 pub mod commands;
 pub mod database;
 pub mod http;
@@ -12,6 +13,7 @@ pub mod raw;
 pub mod serve;
 pub mod slow_storage;
 pub mod sql;
+pub mod tls;
 pub mod watched;
 
 use std::sync::Arc;

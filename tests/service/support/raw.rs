@@ -154,8 +154,8 @@ impl Drop for Connection {
     }
 }
 
-/// An answer, and how many bytes it takes.
-fn parse(bytes: &[u8]) -> Option<(Reply, usize)> {
+/// The answer that these bytes begin with, once it is whole, and how many bytes it takes.
+pub fn parse(bytes: &[u8]) -> Option<(Reply, usize)> {
     let text = String::from_utf8_lossy(bytes);
     let (head, body) = text.split_once("\r\n\r\n")?;
     let mut reply = Reply {

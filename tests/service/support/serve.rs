@@ -15,6 +15,7 @@ pub struct Serve {
     /// URL of the notification path.
     pub url: String,
     pub api: SocketAddr,
+    /// What it has logged.
     log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -75,6 +76,13 @@ impl Serve {
             api,
             log,
         }
+    }
+
+    /// The lines logged so far that hold this text.
+    pub fn logged(&self, text: &str) -> Vec<String> {
+        let log = self.log.lock().unwrap();
+        let lines = log.iter().filter(|line| line.contains(text));
+        lines.cloned().collect()
     }
 
     /// The lines it has logged so far.

@@ -1,0 +1,171 @@
+//! The certificates in use, followed through changes of their files.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use actix_web::rt::net::TcpStream;
+use actix_web::rt::time::sleep;
+use openssl::asn1::{Asn1Time, Asn1TimeRef};
+use openssl::error::ErrorStack;
+use openssl::ssl::{Ssl, SslContext, SslRef};
+use tokio_openssl::SslStream;
+
+use super::certificate::Wanted;
+use super::{refusals, tls};
+use crate::jose::KeyError;
+use crate::jose::key_folder::{Seen, seen};
+use crate::settings::TlsSettings;
+use crate::telemetry::Metrics;
+
+const DAY: i64 = 86_400;
+
+/// A file, and when the first of what it holds ends.
+pub struct DatedFile {
+    /// Relative to the key folder.
+    pub name: String,
+    /// Seconds since 1970.
+    pub ends_at: i64,
+}
+
+impl DatedFile {
+    pub(super) fn new<'a>(
+        name: &Path,
+        ends: impl IntoIterator<Item = &'a Asn1TimeRef>,
+    ) -> Result<Self, ErrorStack> {
+        let epoch = Asn1Time::from_unix(0)?;
+        let mut ends_at = i64::MAX;
+        for end in ends {
+            let since = epoch.diff(end)?;
+            ends_at = ends_at.min(i64::from(since.days) * DAY + i64::from(since.secs));
+        }
+        Ok(Self {
+            name: name.display().to_string(),
+            ends_at,
+        })
+    }
+
+    /// Whole days that are left, less than 0 once it has ended. `now` is in milliseconds since 1970.
+    pub fn days_left(&self, now: i64) -> i64 {
+        (self.ends_at - now.div_euclid(1000)).div_euclid(DAY)
+    }
+}
+
+/// Certificates as loaded at one time.
+pub struct Loaded {
+    context: SslContext,
+    /// Of whom a certificate is asked for, if one is.
+    wanted: Option<Wanted>,
+    is_required: bool,
+    pub files: Vec<DatedFile>,
+}
+
+impl Loaded {
+    /// Loads the files that the settings name, relative to the key folder.
+    ///
+    /// # Errors
+    /// The first file that cannot be used.
+    pub fn load(keys: &Path, settings: &TlsSettings) -> Result<Self, KeyError> {
+        let (context, files) = tls::load(keys, settings)?;
+        let asks = !settings.client_authorities.is_empty();
+        Ok(Self {
+            context,
+            wanted: asks.then(|| Wanted::new(settings)),
+            is_required: settings.client_required,
+            files,
+        })
+    }
+
+    /// A stream whose handshake is still to be done.
+    pub(super) fn stream(&self, stream: TcpStream) -> Result<SslStream<TcpStream>, ErrorStack> {
+        SslStream::new(Ssl::new(&self.context)?, stream)
+    }
+
+    /// How the certificate of a finished handshake is accepted.
+    pub(super) fn accepted(&self, ssl: &SslRef) -> Result<Option<String>, &'static str> {
+        let Some(wanted) = &self.wanted else {
+            return Ok(None);
+        };
+        match ssl.peer_certificate() {
+            None if self.is_required => Err(refusals::NO_CERTIFICATE),
+            None => Ok(None),
+            Some(own) => wanted.entry_of(&own).map(Some).ok_or(refusals::SUBJECT),
+        }
+    }
+}
+
+/// The files that the settings name, with what was last loaded from them.
+pub struct TlsFiles {
+    keys: PathBuf,
+    settings: TlsSettings,
+    metrics: Metrics,
+    current: RwLock<Arc<Loaded>>,
+    /// As they were when the process began.
+    seen: Vec<Seen>,
+}
+
+impl TlsFiles {
+    pub fn load(keys: &Path, settings: &TlsSettings, metrics: Metrics) -> Result<Self, KeyError> {
+        // Before the files: what changes meanwhile is seen at the next look.
+        let seen = seen(paths(keys, settings));
+        let loaded = Loaded::load(keys, settings)?;
+        measure(&loaded, &metrics);
+        Ok(Self {
+            keys: keys.to_owned(),
+            settings: settings.clone(),
+            metrics,
+            current: RwLock::new(Arc::new(loaded)),
+            seen,
+        })
+    }
+
+    /// For the next handshake.
+    pub fn current(&self) -> Arc<Loaded> {
+        let current = self.current.read();
+        Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Loads the files anew whenever they have changed. What cannot be loaded leaves the old in place,
+    /// and is tried again at each look: of two files that belong together one comes first.
+    pub async fn follow(&self) {
+        let Some(every) = self.settings.reload() else {
+            return;
+        };
+        let (mut used, mut told) = (self.seen.clone(), None);
+        loop {
+            sleep(every).await;
+            let now = seen(paths(&self.keys, &self.settings));
+            if now == used {
+                continue;
+            }
+            match Loaded::load(&self.keys, &self.settings) {
+                Ok(newer) => {
+                    measure(&newer, &self.metrics);
+                    *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(newer);
+                    (used, told) = (now, None);
+                    log::info!("the listener's certificates were loaded anew");
+                }
+                Err(error) if told.as_ref() == Some(&error) => {}
+                Err(error) => {
+                    log::error!("the listener's certificates changed, those in use stay: {error}");
+                    told = Some(error);
+                }
+            }
+        }
+    }
+}
+
+fn measure(loaded: &Loaded, metrics: &Metrics) {
+    for file in &loaded.files {
+        metrics.certificate(&file.name, file.ends_at);
+    }
+}
+
+fn paths(keys: &Path, settings: &TlsSettings) -> Vec<PathBuf> {
+    let own = [&settings.certificate, &settings.private_key];
+    let of_clients = settings.client_authorities.iter();
+    own.into_iter()
+        .map(PathBuf::from)
+        .chain(of_clients.chain(&settings.client_revocations).cloned())
+        .map(|name| keys.join(name))
+        .collect()
+}
