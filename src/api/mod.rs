@@ -9,6 +9,7 @@
 //! what the description at `/openapi.json` is completed from.
 
 pub mod access;
+mod audit;
 pub mod body;
 mod cards;
 mod credentials;
@@ -44,6 +45,7 @@ use crate::store::{Store, StoreError, Tx};
 use crate::telemetry::{Clock, Metrics};
 use refusals::{DAMAGED_ROW, STORAGE_UNAVAILABLE, WRONG_QUERY};
 
+pub use audit::Refused;
 pub use stream::Streams;
 
 /// What the handlers work with.
@@ -60,6 +62,7 @@ pub struct Api {
     pub metrics: Metrics,
     pub calls: Calls,
     pub streams: Streams,
+    pub refused: Refused,
 }
 
 impl Api {

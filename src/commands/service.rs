@@ -8,8 +8,9 @@ use std::thread::JoinHandle;
 use actix_web::rt::System;
 use tokio::sync::oneshot;
 
+use super::service_record::{ServiceRecord, StartFault};
 use super::{programs, servers};
-use crate::api::{Api, Streams};
+use crate::api::{Api, Refused, Streams};
 use crate::dispatcher::{Calls, CallsSettings, Dispatcher};
 use crate::jose::{KeyError, KeyFolder, StorageKeys, exposed_files};
 use crate::processor::{Processor, Running, Trouble};
@@ -29,6 +30,7 @@ pub struct Service {
     intake: Option<Intake>,
     processor: Option<Running>,
     dispatcher: Option<Dispatcher>,
+    record: ServiceRecord,
 }
 
 /// Why the service does not start.
@@ -50,6 +52,15 @@ pub enum StartError {
     Io(#[from] io::Error),
 }
 
+impl From<StartFault> for StartError {
+    fn from(fault: StartFault) -> Self {
+        match fault {
+            StartFault::Store(error) => error.into(),
+            StartFault::Io(error) => error.into(),
+        }
+    }
+}
+
 impl From<StoreError> for StartError {
     fn from(error: StoreError) -> Self {
         Self::Database(error.to_string())
@@ -64,6 +75,7 @@ impl Service {
         let url = DatabaseUrl::parse(&settings.database_url)
             .map_err(|error| StartError::Database(error.to_string()))?;
         let store = Store::open(&url, Arc::new(keys.storage))?;
+        let record = ServiceRecord::start(&store, settings, &keys.payload.keyring(), &clock)?;
         // Listening comes before anything starts: a port that is taken stops nothing half-way.
         let receives = settings.has_role(Role::Receive);
         let public = receives.then(|| listen(&settings.listen)).transpose()?;
@@ -119,6 +131,7 @@ impl Service {
             metrics: metrics.clone(),
             calls,
             streams: Streams::default(),
+            refused: Refused::default(),
         };
         let receiver_state = intake.as_ref().map(|intake| Receiver {
             settings: receiver.clone(),
@@ -140,6 +153,7 @@ impl Service {
             intake,
             processor,
             dispatcher,
+            record,
         })
     }
 
@@ -148,7 +162,9 @@ impl Service {
     pub fn stop(self) -> io::Result<()> {
         // An error means that the servers have stopped by themselves.
         let _ = self.stop.send(());
-        finish(self.servers, self.intake, self.processor, self.dispatcher)
+        let served = finish(self.servers, self.intake, self.processor, self.dispatcher);
+        self.record.stop();
+        served
     }
 
     /// Waits until the process is asked to stop (SIGTERM, SIGINT), then stops as [`Self::stop`].
@@ -162,7 +178,9 @@ impl Service {
             log::info!("stopping");
             let _ = stop.send(());
         })?;
-        finish(self.servers, self.intake, self.processor, self.dispatcher)
+        let served = finish(self.servers, self.intake, self.processor, self.dispatcher);
+        self.record.stop();
+        served
     }
 }
 

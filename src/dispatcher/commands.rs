@@ -1,6 +1,8 @@
 //! Token commands: whether one may be given, and the call that carries it out where the card's tokens
 //! live.
 
+use serde_json::json;
+
 use super::attempt::{Ended, after_failure, done, not_offered};
 use super::calls::Calls;
 use super::deletion::{Deletion, DeletionRequest, delete_in};
@@ -11,7 +13,8 @@ use crate::domain::{
     Card, CardId, Job, JobKind, Policy, ProgramToken, Registration, Ruling, TokenCommand,
     TokenStatus, TokensOfCard, rule_on_command,
 };
-use crate::store::{ClaimedJob, JobState, JobView, KnownToken, Store, StoreError, Tx};
+use crate::audit::Act;
+use crate::store::{ClaimedJob, Entry, JobState, JobView, KnownToken, Store, StoreError, Tx};
 use crate::upstream::{CallFailure, FailureClass};
 
 /// A token command as it is given.
@@ -40,6 +43,22 @@ pub enum Commanded {
     Illegal(TokenStatus),
 }
 
+impl Commanded {
+    /// What became of it, for the audit.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Queued(_) => "done",
+            Self::NoChange(_) => "no_change",
+            Self::UnknownCard => "unknown-card",
+            Self::Ended => "terminal",
+            Self::ProgramUnknown => "program-unknown",
+            Self::NotOffered => "not-offered",
+            Self::UnknownToken => "unknown-token",
+            Self::Illegal(_) => "illegal-transition",
+        }
+    }
+}
+
 /// Gives a token command: rules on it after those that wait, and queues the call.
 pub fn request_command(
     store: &Store,
@@ -47,10 +66,23 @@ pub fn request_command(
     request: &CommandRequest,
     now: i64,
 ) -> Result<Commanded, StoreError> {
-    store.write(|tx| command_in(tx, policy, request, now))
+    store.write(|tx| {
+        let commanded = command_in(tx, policy, request, now)?;
+        tx.audit(Entry {
+            act: Act::TokenCommanded,
+            object: request.card_id.as_str(),
+            outcome: commanded.word(),
+            details: json!({
+                "tokenStatus": request.command.word(),
+                "ofOneToken": request.token.is_some(),
+            }),
+            at: now,
+        })?;
+        Ok(commanded)
+    })
 }
 
-fn command_in(
+pub(super) fn command_in(
     tx: &mut Tx<'_>,
     policy: &Policy,
     request: &CommandRequest,

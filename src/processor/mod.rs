@@ -20,10 +20,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
+use crate::audit::Act;
 use crate::domain::{Hold, Policy};
-use crate::jose::{KeyFolder, Keyring};
+use crate::jose::{KeyFolder, Keyring, Reload};
 use crate::settings::ProcessorSettings;
-use crate::store::{Delivery, Store, StoreError, Tx, Waiting};
+use crate::store::{Delivery, Entry, Store, StoreError, Tx, Waiting};
 use crate::telemetry::{Clock, Hint, Metrics};
 
 use apply::Applied;
@@ -166,8 +169,13 @@ impl Processor {
         while !stopping.load(Ordering::SeqCst) {
             // A key may have been added, or a newer version started, while we were away.
             woke_held = woke_held || self.wake(|tx| tx.wake_held_deliveries());
-            if self.keys.reload_if_changed() {
-                woke_held = self.wake(|tx| tx.wake_held_deliveries());
+            match self.keys.reload_if_changed() {
+                Reload::Unchanged => {}
+                Reload::Refused => self.record_keys(Act::KeysRefused, "refused"),
+                Reload::Loaded => {
+                    self.record_keys(Act::KeysLoaded, "done");
+                    woke_held = self.wake(|tx| tx.wake_held_deliveries());
+                }
             }
             if retried_at.elapsed() >= RETRY_FAILED_EVERY {
                 retried_at = Instant::now();
@@ -192,6 +200,21 @@ impl Processor {
                 0 => return Ok(total),
                 decided => total += decided,
             }
+        }
+    }
+
+    /// Records what came of a changed key folder. The keys are in use already, or are not: what cannot
+    /// be recorded is logged.
+    fn record_keys(&self, act: Act, outcome: &str) {
+        let entry = Entry {
+            act,
+            object: "keys",
+            outcome,
+            details: key_list(&self.keys.keyring()),
+            at: self.clock.now(),
+        };
+        if let Err(error) = self.store.write(|tx| tx.audit(entry)) {
+            log::error!("changed keys are not recorded in the audit: {error}");
         }
     }
 
@@ -302,4 +325,12 @@ fn bounded(mut opened: Vec<Opened>) -> Vec<Opened> {
     let count = opened.iter().take_while(fits).count();
     opened.truncate(count.max(1));
     opened
+}
+
+/// The keys in use as the audit names them: kid and fingerprint.
+pub fn key_list(keyring: &Keyring) -> serde_json::Value {
+    keyring
+        .keys()
+        .map(|key| json!({ "kid": key.kid(), "fingerprint": key.spki_sha256_hex() }))
+        .collect()
 }

@@ -7,6 +7,7 @@ mod load;
 mod mistakes;
 mod notification;
 mod programs;
+mod retention;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +32,8 @@ pub use programs::{
     ProgramSettings, StatusWords, TimestampType, TimestampUnit,
 };
 
+pub use retention::{AuditSettings, RetentionSettings};
+
 /// The commented default file.
 pub const DEFAULTS: &str = include_str!("default.toml");
 
@@ -51,6 +54,8 @@ pub struct Settings {
     pub dispatcher: DispatcherSettings,
     pub notification: WireForm,
     pub policy: PolicySettings,
+    pub audit: AuditSettings,
+    pub retention: RetentionSettings,
     #[serde(default)]
     pub programs: BTreeMap<String, ProgramSettings>,
 }
@@ -72,6 +77,8 @@ impl std::fmt::Debug for Settings {
             .field("dispatcher", &self.dispatcher)
             .field("notification", &self.notification)
             .field("policy", &self.policy)
+            .field("audit", &self.audit)
+            .field("retention", &self.retention)
             .field("programs", &self.programs)
             .finish()
     }

@@ -11,6 +11,8 @@ pub struct Serve {
     child: Child,
     /// URL of the notification path.
     pub url: String,
+    /// The listener of the API.
+    pub api: SocketAddr,
 }
 
 impl Serve {
@@ -43,9 +45,15 @@ impl Serve {
                 break url.to_owned();
             }
         };
+        let api = loop {
+            let line = lines.next().expect("the API listens").unwrap();
+            if let Some((_, url)) = line.split_once("the API is on http://") {
+                break url.parse().unwrap();
+            }
+        };
         // Nobody may be blocked by a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url }
+        Self { child, url, api }
     }
 
     /// The public listener.
