@@ -78,7 +78,11 @@ impl Api {
         path: String,
         status: StatusCode,
     ) -> Result<(), Problem> {
-        let outcome = if status.is_success() { "done" } else { "refused" };
+        let outcome = if status.is_success() {
+            "done"
+        } else {
+            "refused"
+        };
         let details = json!({ "status": status.as_u16() });
         self.record(actor, Act::Read, path, outcome, details).await
     }
@@ -90,8 +94,12 @@ impl Api {
         key: Option<String>,
         problem: &Problem,
     ) -> Result<(), Problem> {
-        let is_refusal = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&problem.status);
-        let count = is_refusal.then(|| self.refused.count(peer.map(|peer| peer.ip()), Instant::now()));
+        let is_refusal =
+            [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&problem.status);
+        let count = is_refusal.then(|| {
+            self.refused
+                .count(peer.map(|peer| peer.ip()), Instant::now())
+        });
         let Some(count) = count.flatten() else {
             return Ok(());
         };

@@ -10,8 +10,8 @@ use super::access::Caller;
 use super::idempotency::{Answer, once};
 use super::refusals::{NOT_RETRYABLE, UNKNOWN_JOB};
 use super::{Api, query, storage_failed, views};
-use crate::receiver::problem::Problem;
 use crate::audit::Act;
+use crate::receiver::problem::Problem;
 use crate::store::{Entry, JobFilter};
 
 #[derive(Deserialize, IntoParams)]
@@ -91,19 +91,17 @@ pub(super) async fn retry(
 
 fn retry_now(api: &Api, id: &str) -> Result<Answer, Problem> {
     let now = api.clock.now();
-    let retried = api
-        .store
-        .write(|tx| {
-            let is_due = tx.retry_job(id, now)?;
-            tx.audit(Entry {
-                act: Act::CallRetried,
-                object: id,
-                outcome: if is_due { "done" } else { "refused" },
-                details: Value::Null,
-                at: now,
-            })?;
-            Ok((is_due, tx.job(id)?))
-        });
+    let retried = api.store.write(|tx| {
+        let is_due = tx.retry_job(id, now)?;
+        tx.audit(Entry {
+            act: Act::CallRetried,
+            object: id,
+            outcome: if is_due { "done" } else { "refused" },
+            details: Value::Null,
+            at: now,
+        })?;
+        Ok((is_due, tx.job(id)?))
+    });
     let (is_due, job) = retried.map_err(storage_failed)?;
     let job = job.ok_or(UNKNOWN_JOB)?;
     if !is_due {

@@ -71,7 +71,11 @@ fn verify(common: &Common, args: &VerifyArgs) -> Result<(), Failure> {
     };
     let (_, store) = common.open()?;
     let verified = store.read(|tx| tx.verify_audit(&kept))?;
-    let outcome = if verified.faults.is_empty() { "whole" } else { "damaged" };
+    let outcome = if verified.faults.is_empty() {
+        "whole"
+    } else {
+        "damaged"
+    };
     let entry = Entry {
         act: Act::AuditVerified,
         object: "audit",
@@ -94,7 +98,10 @@ fn verify(common: &Common, args: &VerifyArgs) -> Result<(), Failure> {
             vec![fault.writer.clone(), place, fault.what.word().to_owned()]
         };
         if !verified.faults.is_empty() {
-            print_table(&["CHAIN", "RECORD", "FAULT"], verified.faults.iter().take(SHOWN).map(cells))?;
+            print_table(
+                &["CHAIN", "RECORD", "FAULT"],
+                verified.faults.iter().take(SHOWN).map(cells),
+            )?;
         }
     }
     match verified.faults.is_empty() {
@@ -104,9 +111,7 @@ fn verify(common: &Common, args: &VerifyArgs) -> Result<(), Failure> {
 }
 
 fn view(verified: &Verified) -> Value {
-    let fault = |fault: &Fault| {
-        json!({ "writer": fault.writer, "place": fault.place, "fault": fault.what.word() })
-    };
+    let fault = |fault: &Fault| json!({ "writer": fault.writer, "place": fault.place, "fault": fault.what.word() });
     json!({
         "records": verified.records,
         "chains": verified.chains,
@@ -116,13 +121,19 @@ fn view(verified: &Verified) -> Value {
 
 fn read_checkpoints(file: &Path) -> Result<Vec<Head>, Failure> {
     let text = std::fs::read_to_string(file).map_err(|error| {
-        Failure::wrong(format!("{}: cannot be read: {}", file.display(), error.kind()))
+        Failure::wrong(format!(
+            "{}: cannot be read: {}",
+            file.display(),
+            error.kind()
+        ))
     })?;
     let mut heads = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let wrong = |_| {
             let file = file.display();
-            Failure::wrong(format!("{file}:{number}: is not a line of a checkpoint file"))
+            Failure::wrong(format!(
+                "{file}:{number}: is not a line of a checkpoint file"
+            ))
         };
         let line: Checkpoint = serde_json::from_str(line).map_err(wrong)?;
         heads.extend(line.heads);

@@ -3,13 +3,13 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{Common, open_store};
 use super::failure::Failure;
 use super::tables::{print_json, print_table};
+use super::{Common, open_store};
+use crate::audit::Act;
 use crate::jose::{
     Keyring, OpenPolicy, PayloadKey, StorageKeys, exposed_files, generate_missing, public_key_pem,
 };
-use crate::audit::Act;
 use crate::settings::{Environment, Settings};
 use crate::store::Entry;
 use crate::telemetry::Clock;

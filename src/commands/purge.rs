@@ -47,17 +47,20 @@ pub fn run(common: &Common, args: &PurgeArgs) -> Result<(), Failure> {
         store.read(|tx| tx.shorten_log())?;
     }
     if args.json {
-        let class = |(class, days, rows): &(RetentionClass, u32, i64)| {
-            json!({ "class": class.word(), "days": days, "rows": rows })
-        };
+        let class = |(class, days, rows): &(RetentionClass, u32, i64)| json!({ "class": class.word(), "days": days, "rows": rows });
         let classes: Vec<Value> = purged.iter().map(class).collect();
-        return Ok(print_json(&json!({ "dryRun": args.dry_run, "classes": classes }))?);
+        return Ok(print_json(
+            &json!({ "dryRun": args.dry_run, "classes": classes }),
+        )?);
     }
     let cells = |(class, days, rows): &(RetentionClass, u32, i64)| {
         vec![class.word().to_owned(), days.to_string(), rows.to_string()]
     };
     let last = if args.dry_run { "WOULD GO" } else { "GONE" };
-    Ok(print_table(&["CLASS", "DAYS", last], purged.iter().map(cells))?)
+    Ok(print_table(
+        &["CLASS", "DAYS", last],
+        purged.iter().map(cells),
+    )?)
 }
 
 fn days(settings: &RetentionSettings, class: RetentionClass) -> u32 {

@@ -12,8 +12,8 @@ use super::notifications::since;
 use super::refusals::Refusals;
 use super::tables::{print_json, progress_style};
 use super::{Common, programs};
-use crate::domain::{Card, CardId, Job, JobKind, Policy};
 use crate::audit::Act;
+use crate::domain::{Card, CardId, Job, JobKind, Policy};
 use crate::store::{Entry, JobState, JobView, Store, StoreError, Tx};
 use crate::telemetry::Clock;
 

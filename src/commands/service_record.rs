@@ -49,7 +49,11 @@ impl ServiceRecord {
         let at = clock.now();
         let acts = [
             (Act::ServiceStarted, "service", version),
-            (Act::SettingsLoaded, "settings", json!({ "fingerprint": fingerprint })),
+            (
+                Act::SettingsLoaded,
+                "settings",
+                json!({ "fingerprint": fingerprint }),
+            ),
             (Act::KeysLoaded, "keys", keys),
         ];
         store.write(|tx| {
@@ -73,7 +77,12 @@ impl ServiceRecord {
 
     /// Records the stop. The service ends in any case: what cannot be recorded is logged.
     pub fn stop(self) {
-        let stopped = entry(Act::ServiceStopped, "service", Value::Null, self.clock.now());
+        let stopped = entry(
+            Act::ServiceStopped,
+            "service",
+            Value::Null,
+            self.clock.now(),
+        );
         if let Err(error) = self.store.write(|tx| tx.audit(stopped)) {
             log::error!("the stop is not recorded in the audit: {error}");
         }
@@ -125,7 +134,10 @@ fn keep_checkpoints(
                     Ok(()) => last = heads,
                     Err(error) => {
                         let file = file.display();
-                        log::error!("{file}: the audit's heads are not written: {}", error.kind());
+                        log::error!(
+                            "{file}: the audit's heads are not written: {}",
+                            error.kind()
+                        );
                     }
                 },
             }

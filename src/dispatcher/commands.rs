@@ -9,11 +9,11 @@ use super::deletion::{Deletion, DeletionRequest, delete_in};
 use super::lane::Lane;
 use super::program_client::ProgramClient;
 use super::token_records::{record_done, register, settle_parked};
+use crate::audit::Act;
 use crate::domain::{
     Card, CardId, Job, JobKind, Policy, ProgramToken, Registration, Ruling, TokenCommand,
     TokenStatus, TokensOfCard, rule_on_command,
 };
-use crate::audit::Act;
 use crate::store::{ClaimedJob, Entry, JobState, JobView, KnownToken, Store, StoreError, Tx};
 use crate::upstream::{CallFailure, FailureClass};
 

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
+use crate::audit::Act;
 use crate::domain::{Card, CardId, ContractStatus, Input, Policy, TokensOfCard, Verdict, decide};
 use crate::jose::json::canonical;
-use crate::audit::Act;
 use crate::store::{AnswerKind, Entry, NewAnswer, Store, StoreError, Tx};
 
 /// What became of a contract status.
@@ -25,7 +25,9 @@ impl ContractTold {
     /// What became of it, for the audit.
     pub fn word(&self) -> &'static str {
         match self {
-            Self::Told { is_changed: true, .. } => "done",
+            Self::Told {
+                is_changed: true, ..
+            } => "done",
             Self::Told { .. } => "no_change",
             Self::UnknownCard => "unknown-card",
             Self::Ended => "terminal",

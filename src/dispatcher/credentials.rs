@@ -9,11 +9,11 @@ use super::attempt::{Ended, To};
 use super::calls::Calls;
 use super::lane::Lane;
 use super::{LEASE_MS, cryptogram, housekeeping};
+use crate::audit::{Act, Actor};
 use crate::domain::{
     Card, CardId, Cryptogram, CryptogramState, Expiry, Reason, TokenNumber, reasons,
 };
 use crate::mastercard::{Amount, CheckoutRequest, Client};
-use crate::audit::{Act, Actor};
 use crate::store::{AnsweredRequest, Claim, ClaimedJob, Entry, StoreError, Tx};
 
 /// How often a caller looks whether another call of its card has ended.
@@ -129,16 +129,15 @@ impl Calls {
     fn look(&self, request: &CredentialsRequest) -> Result<Step, NoCredentials> {
         let now = self.now();
         let mut refusal = None;
-        let step = self
-            .store()
-            .acting(request.by.clone())
-            .write(|tx| match self.look_in(tx, request, now)? {
+        let step = self.store().acting(request.by.clone()).write(|tx| {
+            match self.look_in(tx, request, now)? {
                 Ok(step) => Ok(Some(step)),
                 Err(no) => {
                     refusal = Some(no);
                     Ok(None)
                 }
-            })?;
+            }
+        })?;
         match (step, refusal) {
             (Some(step), _) => Ok(step),
             (None, Some(no)) => Err(no),

@@ -5,9 +5,9 @@ use serde_json::json;
 
 use super::attempt::{Ended, To, after_failure, card_id, done};
 use super::calls::Calls;
+use crate::audit::Act;
 use crate::domain::{Card, CardId, Delete, DeleteConfirmed, Input, Policy, TerminalState, decide};
 use crate::mastercard::{DeleteReason, DeleteRequest, Requestor};
-use crate::audit::Act;
 use crate::store::{
     AnswerKind, ClaimedJob, Entry, JobState, JobView, NewAnswer, Store, StoreError, Tx,
 };

@@ -7,6 +7,7 @@
 
 mod apply;
 mod isolation;
+mod key_records;
 mod opening;
 mod pacing;
 mod registration;
@@ -20,19 +21,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
 use crate::audit::Act;
 use crate::domain::{Hold, Policy};
 use crate::jose::{KeyFolder, Keyring, Reload};
 use crate::settings::ProcessorSettings;
-use crate::store::{Delivery, Entry, Store, StoreError, Tx, Waiting};
+use crate::store::{Delivery, Store, StoreError, Tx, Waiting};
 use crate::telemetry::{Clock, Hint, Metrics};
 
 use apply::Applied;
 use opening::Opened;
 use pacing::Inflow;
 
+pub use key_records::key_list;
 pub use registration::{Misfit, Registered, Registering, register};
 pub use replay::{Replayed, rehearse_deliveries, replay_stored};
 
@@ -203,21 +203,6 @@ impl Processor {
         }
     }
 
-    /// Records what came of a changed key folder. The keys are in use already, or are not: what cannot
-    /// be recorded is logged.
-    fn record_keys(&self, act: Act, outcome: &str) {
-        let entry = Entry {
-            act,
-            object: "keys",
-            outcome,
-            details: key_list(&self.keys.keyring()),
-            at: self.clock.now(),
-        };
-        if let Err(error) = self.store.write(|tx| tx.audit(entry)) {
-            log::error!("changed keys are not recorded in the audit: {error}");
-        }
-    }
-
     /// Puts held deliveries back among the waiting ones; returns whether that could be done.
     fn wake(&self, which: impl FnOnce(&mut Tx<'_>) -> Result<usize, StoreError>) -> bool {
         match self.store.write(which) {
@@ -325,12 +310,4 @@ fn bounded(mut opened: Vec<Opened>) -> Vec<Opened> {
     let count = opened.iter().take_while(fits).count();
     opened.truncate(count.max(1));
     opened
-}
-
-/// The keys in use as the audit names them: kid and fingerprint.
-pub fn key_list(keyring: &Keyring) -> serde_json::Value {
-    keyring
-        .keys()
-        .map(|key| json!({ "kid": key.kid(), "fingerprint": key.spki_sha256_hex() }))
-        .collect()
 }

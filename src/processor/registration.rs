@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
+use crate::audit::Act;
 use crate::domain::{
     Card, Input, Job, JobKind, Policy, ProgramToken, Registration, Rule, TokensOfCard, decide,
 };
 use crate::jose::json::canonical;
 use crate::notification::payment_json;
-use crate::audit::Act;
 use crate::store::{Entry, KnownToken, RegistrationRow, Store, StoreError, Tx};
 
 /// A registration as it came, with the texts of its tokens. Which of them count, the card's program

@@ -6,10 +6,10 @@ use zeroize::Zeroizing;
 use super::apply::{apply, judge_again};
 use super::opening::{Opened, open_all, open_item};
 use super::rows::Origin;
+use crate::audit::Act;
 use crate::domain::{Change, Hold, Policy};
 use crate::jose::{Keyring, StorageKeys, json::parse};
 use crate::notification::Item;
-use crate::audit::Act;
 use crate::store::{
     Delivery, Entry, KeptContent, NewDelivery, NotificationView, Replay, Store, StoreError, Tx,
 };

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::connection::on_backend;
 use super::schema::{
-    answers, card_tokens, cards, erasures, events, idempotency_keys, notifications, registrations,
+    answers, card_holds, card_tokens, cards, erasures, events, idempotency_keys, notifications, registrations,
     replays,
 };
 use super::{StoreError, Tx};
@@ -85,13 +85,14 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Cards that are to be erased and whose end is confirmed.
+    /// Cards that are to be erased, whose end is confirmed, and that are on no hold.
     pub fn due_erasures(&mut self, limit: i64) -> Result<Vec<CardId>, StoreError> {
         let confirmed = [TerminalState::Cancelled, TerminalState::Deleted];
         let ids: Vec<String> = erasures::table
             .inner_join(cards::table.on(erasures::card_id.eq(cards::id)))
             .filter(erasures::erased_at.is_null())
             .filter(cards::status.eq_any(confirmed.map(TerminalState::word)))
+            .filter(cards::id.ne_all(card_holds::table.select(card_holds::card_id)))
             .order(erasures::asked_at)
             .limit(limit)
             .select(erasures::card_id)

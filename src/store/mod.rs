@@ -17,6 +17,7 @@ mod deliveries;
 mod erasing;
 mod error;
 mod events;
+mod holds;
 mod idempotency;
 mod migrations;
 mod notifications;

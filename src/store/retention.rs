@@ -5,7 +5,7 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, sql_query};
 
 use super::connection::{AnyConnection, on_backend};
-use super::schema::{audit, audit_writers, card_holds, cards, deliveries, notifications, replays};
+use super::schema::{audit, audit_writers, deliveries, notifications, replays};
 use super::{Head, StoreError, Tx};
 use crate::audit::Act;
 use crate::domain::{CardId, TerminalState};
@@ -170,9 +170,8 @@ impl Tx<'_> {
         limit: i64,
     ) -> Result<usize, StoreError> {
         let (table, due) = (class.table(), class.due());
-        let query = format!(
-            "{remove} WHERE {key} IN (SELECT {key} FROM {table} WHERE {due} LIMIT $2)"
-        );
+        let query =
+            format!("{remove} WHERE {key} IN (SELECT {key} FROM {table} WHERE {due} LIMIT $2)");
         let query = sql_query(query).bind::<BigInt, _>(before);
         let query = query.bind::<BigInt, _>(limit);
         Ok(on_backend!(self.connection, c => query.execute(c))?)
@@ -201,9 +200,8 @@ impl Tx<'_> {
             .load(self.connection)?;
         diesel::delete(replays::table.filter(replays::notification_id.eq_any(&ids)))
             .execute(self.connection)?;
-        let removed =
-            diesel::delete(notifications::table.filter(notifications::id.eq_any(&ids)))
-                .execute(self.connection)?;
+        let removed = diesel::delete(notifications::table.filter(notifications::id.eq_any(&ids)))
+            .execute(self.connection)?;
         let kept = notifications::table
             .filter(notifications::delivery_sequence.eq_any(&sequences))
             .select(notifications::delivery_sequence);
@@ -250,8 +248,8 @@ impl Tx<'_> {
             .select(audit::place)
             .load(self.connection)?;
         let upper = places.last().copied().unwrap_or(0);
-        let rows = diesel::delete(of_chain().filter(audit::place.le(upper)))
-            .execute(self.connection)?;
+        let rows =
+            diesel::delete(of_chain().filter(audit::place.le(upper))).execute(self.connection)?;
         if last.as_ref().is_none_or(|(place, _)| *place <= upper) {
             diesel::delete(audit_writers::table.find(&writer)).execute(self.connection)?;
         }
@@ -261,45 +259,6 @@ impl Tx<'_> {
             hash,
         });
         Ok(PurgedBatch { rows, up_to })
-    }
-
-    /// Puts a card on hold, or says anew why it is: purge and erasure leave it alone.
-    pub fn hold_card(&mut self, id: &CardId, reason: &str, now: i64) -> Result<(), StoreError> {
-        let row = (
-            card_holds::card_id.eq(id.as_str()),
-            card_holds::reason.eq(reason),
-            card_holds::at.eq(now),
-        );
-        on_backend!(self.connection, c => {
-            diesel::insert_into(card_holds::table)
-                .values(row)
-                .on_conflict(card_holds::card_id)
-                .do_update()
-                .set(card_holds::reason.eq(reason))
-                .execute(c)
-        })?;
-        Ok(())
-    }
-
-    /// Ends a hold; returns whether there was one.
-    pub fn release_card(&mut self, id: &CardId) -> Result<bool, StoreError> {
-        let held = card_holds::table.find(id.as_str());
-        Ok(diesel::delete(held).execute(self.connection)? > 0)
-    }
-
-    /// Why a card is on hold, if it is.
-    pub fn card_hold(&mut self, id: &CardId) -> Result<Option<String>, StoreError> {
-        Ok(card_holds::table
-            .find(id.as_str())
-            .select(card_holds::reason)
-            .first(self.connection)
-            .optional()?)
-    }
-
-    /// Whether a card is known here.
-    pub fn card_is_known(&mut self, id: &CardId) -> Result<bool, StoreError> {
-        let known = cards::table.find(id.as_str());
-        Ok(diesel::select(diesel::dsl::exists(known)).get_result(self.connection)?)
     }
 
     /// Lets go of what the write-ahead log still holds of removed rows. SQLite only; where others read

@@ -126,7 +126,9 @@ fn edit(random: &mut Random, all: &[AuditRecord]) -> Edit {
 }
 
 fn altered(random: &mut Random, record: &AuditRecord) -> Edit {
-    let text = ["actor", "origin", "act", "object", "outcome", "details", "previous", "hash"];
+    let text = [
+        "actor", "origin", "act", "object", "outcome", "details", "previous", "hash",
+    ];
     let change = match random.below(text.len() as u64 + 2) as usize {
         0 => "at = at + 1".to_owned(),
         1 => "place = place + 100".to_owned(),
@@ -165,7 +167,11 @@ fn p17_verify_names_the_first_bad_record_of_any_single_edit(
             .map(|fault| (fault.writer, fault.place, fault.what))
             .collect();
         assert_eq!(found.len(), 1, "edit {number}: {}\n{found:?}", edit.sql);
-        assert!(edit.found_at.contains(&found[0]), "edit {number}: {}\n{found:?}", edit.sql);
+        assert!(
+            edit.found_at.contains(&found[0]),
+            "edit {number}: {}\n{found:?}",
+            edit.sql
+        );
         database.execute("DELETE FROM audit; INSERT INTO audit SELECT * FROM copy");
     }
     println!("P-17 {edits} of {edits} edits named ({backend:?}, seed {seed:#x})");
@@ -178,7 +184,12 @@ fn p17_what_is_cut_off_everywhere_is_found_by_the_heads_kept_outside(
     let database = prepared(backend);
     let judge = store(&database);
     let heads: Vec<Head> = judge.read(|tx| tx.latest_heads(100)).unwrap();
-    let last = heads.iter().max_by_key(|head| &head.writer).unwrap().writer.clone();
+    let last = heads
+        .iter()
+        .max_by_key(|head| &head.writer)
+        .unwrap()
+        .writer
+        .clone();
     // Whoever cuts a chain's end off and knows of the other table too leaves no trace in the database.
     database.execute(&format!(
         "DELETE FROM audit WHERE writer = '{last}' AND place > 7; \

@@ -13,7 +13,7 @@ use tokenkeep::store::ApiKey;
 
 use crate::support::audit::{records, store};
 use crate::support::serve::Serve;
-use crate::support::{Backend, Client, SetOnDrop, START, TestDatabase, wait_until};
+use crate::support::{Backend, Client, START, SetOnDrop, TestDatabase, wait_until};
 
 const SENDERS: usize = 4;
 
@@ -67,7 +67,9 @@ fn p18_kills_of_two_processes_break_no_chain_and_lose_no_record(
         created_at: START,
         revoked_at: None,
     };
-    store(&database).write(|tx| tx.insert_api_key(&kept)).unwrap();
+    store(&database)
+        .write(|tx| tx.insert_api_key(&kept))
+        .unwrap();
     let mut processes = [Serve::start(&database), Serve::start(&database)];
     let addresses = processes.each_ref().map(|serve| Mutex::new(serve.api));
     let stop = AtomicBool::new(false);
@@ -92,7 +94,10 @@ fn p18_kills_of_two_processes_break_no_chain_and_lose_no_record(
             *addresses[kill % 2].lock().unwrap() = process.api;
         }
         drop(ends);
-        senders.into_iter().flat_map(|sender| sender.join().unwrap()).collect()
+        senders
+            .into_iter()
+            .flat_map(|sender| sender.join().unwrap())
+            .collect()
     });
     processes.iter_mut().for_each(Serve::kill);
 
@@ -100,9 +105,14 @@ fn p18_kills_of_two_processes_break_no_chain_and_lose_no_record(
     let verified = judge.read(|tx| tx.verify_audit(&[])).unwrap();
     assert!(verified.faults.is_empty(), "{:?}", verified.faults);
     let recorded = records(&judge);
-    let registered = recorded.iter().filter(|record| record.act == "card.register");
+    let registered = recorded
+        .iter()
+        .filter(|record| record.act == "card.register");
     let registered: BTreeSet<&str> = registered.map(|record| &*record.object).collect();
-    let missing = done.iter().filter(|card| !registered.contains(&***card)).count();
+    let missing = done
+        .iter()
+        .filter(|card| !registered.contains(&***card))
+        .count();
     assert_eq!(missing, 0);
     let cards = crate::support::sql::sql(&database).count("cards");
     assert_eq!(registered.len(), cards, "as many acts as were done");

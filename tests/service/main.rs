@@ -29,6 +29,7 @@ mod api_transactions;
 mod audit;
 mod audit_edits;
 mod audit_kills;
+mod audit_refused;
 mod calls_claims;
 mod calls_credentials;
 mod calls_delete;

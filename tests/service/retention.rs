@@ -67,8 +67,16 @@ fn p01_purge_removes_what_is_past_its_date_and_leaves_holds_and_marks(
         let cancelled = status(card, Some(START + 1), "CANCELLED");
         app.deliver(&plain(&[named(cancelled, canary)]));
     }
-    app.deliver(&plain(&[named(status("alive", Some(START), "ACTIVE"), "ALIVE")]));
-    app.deliver(&plain(&[refresh("parked", START, "no number", ("12", "2031"))]));
+    app.deliver(&plain(&[named(
+        status("alive", Some(START), "ACTIVE"),
+        "ALIVE",
+    )]));
+    app.deliver(&plain(&[refresh(
+        "parked",
+        START,
+        "no number",
+        ("12", "2031"),
+    )]));
     app.stop();
     let database = &app.database;
     let hold = ["cards", "hold", "held", "--reason", "a dispute"];
@@ -95,25 +103,50 @@ fn p01_purge_removes_what_is_past_its_date_and_leaves_holds_and_marks(
         let query = format!("SELECT id AS text FROM notifications WHERE card_id = '{card}'");
         sql(database).texts(&query).len()
     };
-    assert_eq!((of("gone"), of("held"), of("alive"), of("parked")), (0, 2, 0, 1));
+    assert_eq!(
+        (of("gone"), of("held"), of("alive"), of("parked")),
+        (0, 2, 0, 1)
+    );
     let bytes = database.bytes();
     assert!(!contains(&bytes, "CANARY-GONE"), "nothing of it is left");
     assert!(contains(&bytes, "CANARY-HELD"));
     assert!(contains(&bytes, "ALIVE"), "a living card is what it was");
 
-    let writers: Vec<String> = records(&store(database)).into_iter().map(|r| r.writer).collect();
-    assert!(!writers.contains(&old_chain), "a chain goes once its last record is old");
-    assert_eq!(writers.iter().filter(|writer| **writer == kept_chain).count(), 3);
+    let writers: Vec<String> = records(&store(database))
+        .into_iter()
+        .map(|r| r.writer)
+        .collect();
+    assert!(
+        !writers.contains(&old_chain),
+        "a chain goes once its last record is old"
+    );
+    assert_eq!(
+        writers
+            .iter()
+            .filter(|writer| **writer == kept_chain)
+            .count(),
+        3
+    );
     assert_eq!(tokenkeep(database, &["audit", "verify"]).code, 0);
     let again = tokenkeep(database, &["purge", "--json"]).json();
-    let left: i64 = again["classes"].as_array().unwrap().iter()
+    let left: i64 = again["classes"]
+        .as_array()
+        .unwrap()
+        .iter()
         .map(|class| class["rows"].as_i64().unwrap())
         .sum();
     assert_eq!(left, 0);
 
     app.start();
     let key = app.new_key(tokenkeep::api::access::AccessRole::App, "merchant");
-    let put = |card: &str| app.send("PUT", &format!("/v1/cards/{card}"), &key, r#"{"program":"shop"}"#);
+    let put = |card: &str| {
+        app.send(
+            "PUT",
+            &format!("/v1/cards/{card}"),
+            &key,
+            r#"{"program":"shop"}"#,
+        )
+    };
     assert_eq!(put("gone").status, 410, "its mark is never purged");
     assert_eq!(app.get("/v1/cards/alive").status, 200);
 }
@@ -146,9 +179,19 @@ fn p01_purge_goes_in_small_transactions_and_ends(
     let took = begun.elapsed();
     assert_eq!(purged.code, 0, "{purged:?}");
     let purged = purged.json();
-    assert_eq!((rows(&purged, "raw bodies"), rows(&purged, "notifications")), (bulk, bulk));
-    assert_eq!(sql(&database).count("deliveries"), 0, "nor what is empty then");
-    let batches = records(&store).iter().filter(|record| record.act == "purge").count();
+    assert_eq!(
+        (rows(&purged, "raw bodies"), rows(&purged, "notifications")),
+        (bulk, bulk)
+    );
+    assert_eq!(
+        sql(&database).count("deliveries"),
+        0,
+        "nor what is empty then"
+    );
+    let batches = records(&store)
+        .iter()
+        .filter(|record| record.act == "purge")
+        .count();
     assert_eq!(batches as i64, 2 * (bulk / 200), "each batch is recorded");
     let each = took.as_millis() / batches as u128;
     println!("P-01 {bulk} rows of two classes in {batches} transactions, {each} ms each");
@@ -164,7 +207,12 @@ fn the_audit_is_kept_for_twelve_months_at_least(#[case] days: &str, #[case] code
     let output = with(&database, &["purge", "--dry-run"], &[variable]);
     assert_eq!(output.code, code, "{output:?}");
     if code == 2 {
-        assert!(output.stderr.contains("retention.audit_days must be 366 or more"), "{output:?}");
+        assert!(
+            output
+                .stderr
+                .contains("retention.audit_days must be 366 or more"),
+            "{output:?}"
+        );
     }
 }
 
@@ -176,5 +224,9 @@ fn what_is_kept_for_ever_is_not_looked_at() {
     let answer = output.json();
     let classes = answer["classes"].as_array().unwrap();
     assert_eq!(classes.len(), 7);
-    assert!(classes.iter().all(|class| class["class"] != json!("events")));
+    assert!(
+        classes
+            .iter()
+            .all(|class| class["class"] != json!("events"))
+    );
 }

@@ -5,9 +5,9 @@ mod replay;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{Common, recorded_id};
 use super::failure::Failure;
 use super::tables::{PageArgs, plain, print_json, print_table};
+use super::{Common, recorded_id};
 use crate::api::views;
 use crate::store::{JobView, NotificationFilter, NotificationView, Replay};
 use crate::telemetry::timestamp;

@@ -6,9 +6,9 @@ use clap::Subcommand;
 use clap::builder::PossibleValuesParser;
 use serde_json::json;
 
-use super::{Common, recorded_id};
 use super::failure::Failure;
 use super::tables::{PageArgs, print_json, print_table};
+use super::{Common, recorded_id};
 use crate::api::views;
 use crate::store::{JobFilter, JobState, JobView, KINDS};
 use crate::telemetry::timestamp;

@@ -5,11 +5,11 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::{UNKNOWN, kinds, states};
+use crate::audit::Act;
 use crate::commands::Common;
 use crate::commands::failure::Failure;
 use crate::commands::refusals::Refusals;
 use crate::commands::tables::{print_json, progress_style};
-use crate::audit::Act;
 use crate::store::{Entry, JobFilter, JobState, JobView, Store, StoreError, Tx};
 use crate::telemetry::Clock;
 

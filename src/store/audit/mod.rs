@@ -128,7 +128,9 @@ impl Tx<'_> {
             hash: String::new(),
         };
         let parts = record.parts();
-        record.hash = self.keys().audit_digest(&parts.each_ref().map(Vec::as_slice));
+        record.hash = self
+            .keys()
+            .audit_digest(&parts.each_ref().map(Vec::as_slice));
         diesel::insert_into(audit::table)
             .values(&record)
             .execute(self.connection)?;

@@ -221,7 +221,10 @@ impl Walk {
 
     fn finish(self) -> Verified {
         let fault = |(writer, chain): (&String, &Chain)| {
-            let is_purged = self.purged.get(writer).is_some_and(|end| chain.end.0 <= *end);
+            let is_purged = self
+                .purged
+                .get(writer)
+                .is_some_and(|end| chain.end.0 <= *end);
             let (place, what) = chain.fault.filter(|_| !is_purged)?;
             Some(Fault {
                 writer: writer.clone(),
