@@ -4,8 +4,8 @@ use diesel::prelude::*;
 
 use super::connection::on_backend;
 use super::schema::{
-    answers, card_holds, card_tokens, cards, erasures, events, idempotency_keys, notifications, registrations,
-    replays,
+    answers, card_holds, card_tokens, cards, erasures, events, idempotency_keys, notifications,
+    registrations, replays,
 };
 use super::{StoreError, Tx};
 use crate::domain::{CardId, TerminalState};

@@ -30,6 +30,7 @@ mod audit;
 mod audit_edits;
 mod audit_kills;
 mod audit_refused;
+mod audit_service;
 mod calls_claims;
 mod calls_credentials;
 mod calls_delete;
