@@ -22,13 +22,14 @@
 //!   identity and status.
 //! * [`domain`]: the rules, pure. [`domain::decide()`] takes a card and an input and returns the card
 //!   afterwards, a verdict with its rule, and the calls that have become necessary.
+//! * [`audit`]: which acts are recorded, by whom and from where; pure. The store chains the records.
 //! * [`jose`]: the only room that touches josekit: the guard in front of every key, the keyring, the
 //!   opening of JWEs, the verifying of JWSs, the sealing of rows.
 //! * [`settings`]: every setting with its default, its meaning, its check.
 //! * [`telemetry`]: logs, metrics and the clock.
 //!
 //! Arrows go down only: `commands → api → {receiver, processor, dispatcher, sandbox} → {mastercard,
-//! alliance, store, notification} → upstream → {domain, jose, settings, telemetry}`; [`domain`] imports nothing of ours.
+//! alliance, store, notification} → upstream → {audit, domain, jose, settings, telemetry}`; [`domain`] imports nothing of ours.
 //!
 //! # A TOKEN_REFRESH on its way through the house
 //!
@@ -49,6 +50,7 @@
 
 pub mod alliance;
 pub mod api;
+pub mod audit;
 pub mod commands;
 pub mod dispatcher;
 pub mod domain;

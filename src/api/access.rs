@@ -4,15 +4,17 @@ use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::{StatusCode, header};
+use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpRequest, web};
+use actix_web::{Error, HttpMessage, HttpRequest, ResponseError, web};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::sha::sha256;
 
 use super::Api;
+use super::audit::path;
 use super::refusals::{NO_API_KEY, ROLE_NOT_ALLOWED, TOO_MANY_FAILURES, UNKNOWN_API_KEY};
+use crate::audit::Actor;
 use crate::jose::hex;
 use crate::receiver::problem::Problem;
 
@@ -61,6 +63,21 @@ pub(super) struct Caller {
     /// The key's name.
     pub name: String,
     pub digest: String,
+    /// As the audit names the caller.
+    pub actor: Actor,
+    is_person: bool,
+}
+
+/// Why a request does not pass, and whose key it came with, if that is known.
+struct Turned {
+    key: Option<String>,
+    problem: Problem,
+}
+
+impl From<Problem> for Turned {
+    fn from(problem: Problem) -> Self {
+        Self { key: None, problem }
+    }
 }
 
 /// Lets a request pass if its key has one of these roles.
@@ -70,17 +87,28 @@ pub(super) async fn admit(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    match api.caller(request.request(), roles).await {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            let answered = next.call(request).await?;
-            Ok(answered.map_into_left_body())
+    let caller = match api.caller(request.request(), roles).await {
+        Ok(caller) => caller,
+        Err(turned) => {
+            let peer = request.peer_addr();
+            let problem = match api.record_refusal(peer, turned.key, &turned.problem).await {
+                Ok(()) => api.failed(&request, turned.problem),
+                Err(problem) => problem,
+            };
+            return Ok(request.error_response(problem).map_into_right_body());
         }
-        Err(problem) => {
-            let problem = api.failed(&request, problem);
-            Ok(request.error_response(problem).map_into_right_body())
-        }
+    };
+    // Everything else records itself, in the transaction that does it.
+    let read = (caller.is_person && request.method() == Method::GET)
+        .then(|| (caller.actor.clone(), path(&request)));
+    request.extensions_mut().insert(caller);
+    let answered = next.call(request).await?;
+    if let Some((actor, path)) = read
+        && let Err(problem) = api.record_read(actor, path, answered.status()).await
+    {
+        return Ok(answered.into_response(problem.error_response().map_into_right_body()));
     }
+    Ok(answered.map_into_left_body())
 }
 
 impl Api {
@@ -97,17 +125,24 @@ impl Api {
         }
     }
 
-    async fn caller(&self, request: &HttpRequest, roles: &[AccessRole]) -> Result<Caller, Problem> {
-        let digest = digest(bearer(request).ok_or(NO_API_KEY)?);
+    async fn caller(&self, request: &HttpRequest, roles: &[AccessRole]) -> Result<Caller, Turned> {
+        let digest = digest(bearer(request).ok_or(Problem::from(NO_API_KEY))?);
         let wanted = digest.clone();
         let found = self.read(move |tx| tx.api_key_by_digest(&wanted)).await?;
-        let found = found.ok_or(UNKNOWN_API_KEY)?;
+        let found = found.ok_or(Problem::from(UNKNOWN_API_KEY))?;
         if roles.iter().any(|role| role.name() == found.role) {
-            let name = found.name;
-            return Ok(Caller { name, digest });
+            return Ok(Caller {
+                actor: Actor::api(Some(&found.name), request.peer_addr()),
+                is_person: found.role == AccessRole::Ops.name(),
+                name: found.name,
+                digest,
+            });
         }
         let detail = format!("a key of the role {} may not do this", found.role);
-        Err(ROLE_NOT_ALLOWED.because(detail))
+        Err(Turned {
+            key: Some(found.name),
+            problem: ROLE_NOT_ALLOWED.because(detail),
+        })
     }
 }
 

@@ -93,7 +93,10 @@ pub(super) async fn register(
     let registering = body::registration(id, &bytes, &api.programs, api.clock.now());
     let registering = registering.map_err(|fault| WRONG_REGISTRATION.because(fault))?;
     let key = api.request_key(&request, &caller, &bytes)?;
-    once(api, key, move |api| register_now(api, registering)).await
+    once(api.by(&caller), key, move |api| {
+        register_now(api, registering)
+    })
+    .await
 }
 
 fn register_now(api: &Api, registering: Registering) -> Result<Answer, Problem> {

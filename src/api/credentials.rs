@@ -63,6 +63,7 @@ pub(super) async fn issue(
         usage: asked.usage,
         amount: asked.amount,
         series_number_version: asked.series_number_version,
+        by: caller.actor.clone(),
         idempotency: key.map(|key| IdempotencyKey {
             id: key.id,
             request: key.request,

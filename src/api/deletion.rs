@@ -69,7 +69,7 @@ pub(super) async fn delete(
         requestor: word(query.requestor, Requestor::from_word, REQUESTORS)?,
     };
     let key = api.request_key(&request, &caller, &[])?;
-    once(api, key, move |api| delete_now(api, &asked)).await
+    once(api.by(&caller), key, move |api| delete_now(api, &asked)).await
 }
 
 const DEACTIVATED: &str =

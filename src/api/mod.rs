@@ -9,6 +9,7 @@
 //! what the description at `/openapi.json` is completed from.
 
 pub mod access;
+mod audit;
 pub mod body;
 mod cards;
 mod credentials;
@@ -46,6 +47,7 @@ use crate::telemetry::{Clock, Metrics};
 use refusals::{DAMAGED_ROW, STORAGE_UNAVAILABLE, WRONG_QUERY};
 
 pub use failures::Failures;
+pub use audit::Refused;
 pub use stream::Streams;
 
 /// What the handlers work with.
@@ -63,6 +65,7 @@ pub struct Api {
     pub calls: Calls,
     pub streams: Streams,
     pub failures: Failures,
+    pub refused: Refused,
 }
 
 impl Api {

@@ -94,13 +94,13 @@ pub(super) async fn replay(
     let asked = Replay {
         notification_id: id,
         at: api.clock.now(),
-        operator: caller.into_inner().name,
+        operator: caller.name.clone(),
         reason,
         verdict: String::new(),
         rule: String::new(),
         changes: Vec::new(),
     };
-    once(api, key, move |api| replay_now(api, asked)).await
+    once(api.by(&caller), key, move |api| replay_now(api, asked)).await
 }
 
 fn replay_now(api: &Api, asked: Replay) -> Result<Answer, Problem> {

@@ -3,14 +3,16 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
+use serde_json::Value;
 use utoipa::IntoParams;
 
 use super::access::Caller;
 use super::idempotency::{Answer, once};
 use super::refusals::{NOT_RETRYABLE, UNKNOWN_JOB};
 use super::{Api, query, storage_failed, views};
+use crate::audit::Act;
 use crate::receiver::problem::Problem;
-use crate::store::JobFilter;
+use crate::store::{Entry, JobFilter};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -84,14 +86,22 @@ pub(super) async fn retry(
     let id = id.into_inner();
     query::no_control(Some(&id))?;
     let key = api.request_key(&request, &caller, &[])?;
-    once(api, key, move |api| retry_now(api, &id)).await
+    once(api.by(&caller), key, move |api| retry_now(api, &id)).await
 }
 
 fn retry_now(api: &Api, id: &str) -> Result<Answer, Problem> {
     let now = api.clock.now();
-    let retried = api
-        .store
-        .write(|tx| Ok((tx.retry_job(id, now)?, tx.job(id)?)));
+    let retried = api.store.write(|tx| {
+        let is_due = tx.retry_job(id, now)?;
+        tx.audit(Entry {
+            act: Act::CallRetried,
+            object: id,
+            outcome: if is_due { "done" } else { "refused" },
+            details: Value::Null,
+            at: now,
+        })?;
+        Ok((is_due, tx.job(id)?))
+    });
     let (is_due, job) = retried.map_err(storage_failed)?;
     let job = job.ok_or(UNKNOWN_JOB)?;
     if !is_due {

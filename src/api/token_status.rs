@@ -78,7 +78,10 @@ pub(super) async fn set(
         token,
         command,
     };
-    once(api, request_key, move |api| set_now(api, &asked)).await
+    once(api.by(&caller), request_key, move |api| {
+        set_now(api, &asked)
+    })
+    .await
 }
 
 fn set_now(api: &Api, asked: &CommandRequest) -> Result<Answer, Problem> {
@@ -145,7 +148,10 @@ pub(super) async fn set_contract(
     let code = body::contract_status(&bytes);
     let code = code.map_err(|fault| WRONG_TOKEN_COMMAND.because(fault))?;
     let request_key = api.request_key(&request, &caller, &bytes)?;
-    once(api, request_key, move |api| tell(api, &card_id, &code)).await
+    once(api.by(&caller), request_key, move |api| {
+        tell(api, &card_id, &code)
+    })
+    .await
 }
 
 fn tell(api: &Api, card_id: &CardId, code: &str) -> Result<Answer, Problem> {

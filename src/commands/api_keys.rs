@@ -7,7 +7,8 @@ use super::Common;
 use super::failure::Failure;
 use super::tables::{print_json, print_table};
 use crate::api::access::{AccessRole, digest, new_key};
-use crate::store::{ApiKey, StoreError};
+use crate::audit::Act;
+use crate::store::{ApiKey, Entry, StoreError};
 use crate::telemetry::{Clock, timestamp};
 
 #[derive(Subcommand)]
@@ -58,7 +59,16 @@ fn create(common: &Common, role: AccessRole, name: String) -> Result<(), Failure
         revoked_at: None,
     };
     store
-        .write(|tx| tx.insert_api_key(&kept))
+        .write(|tx| {
+            tx.insert_api_key(&kept)?;
+            tx.audit(Entry {
+                act: Act::ApiKeyCreated,
+                object: &kept.name,
+                outcome: "done",
+                details: json!({ "role": kept.role }),
+                at: kept.created_at,
+            })
+        })
         .map_err(|error| match error {
             StoreError::Conflict => Failure::wrong("a key of this name exists, or existed"),
             other => other.into(),
@@ -68,7 +78,7 @@ fn create(common: &Common, role: AccessRole, name: String) -> Result<(), Failure
 }
 
 fn list(common: &Common, as_json: bool) -> Result<(), Failure> {
-    let (_, store) = common.open()?;
+    let store = common.open_to_read("api-keys")?;
     let keys = store.read(|tx| tx.list_api_keys())?;
     if as_json {
         let key = |key: &ApiKey| {
@@ -100,7 +110,18 @@ fn list(common: &Common, as_json: bool) -> Result<(), Failure> {
 fn revoke(common: &Common, name: &str) -> Result<(), Failure> {
     let (_, store) = common.open()?;
     let now = Clock::system().now();
-    match store.write(|tx| tx.revoke_api_key(name, now))? {
+    let revoked = store.write(|tx| {
+        let revoked = tx.revoke_api_key(name, now)?;
+        tx.audit(Entry {
+            act: Act::ApiKeyRevoked,
+            object: name,
+            outcome: if revoked { "done" } else { "unknown-key" },
+            details: Value::Null,
+            at: now,
+        })?;
+        Ok(revoked)
+    })?;
+    match revoked {
         true => Ok(()),
         false => Err(Failure::unwell("no valid key of this name is known")),
     }

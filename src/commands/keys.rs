@@ -5,14 +5,17 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::Common;
 use super::failure::Failure;
 use super::tables::{print_json, print_table};
+use super::{Common, open_store};
+use crate::audit::Act;
 use crate::jose::{
     self, KeyError, Keyring, OpenPolicy, PayloadKey, StorageKeys, generate_missing, key_files,
     public_key_pem,
 };
 use crate::settings::{Environment, Role, Settings};
+use crate::store::Entry;
+use crate::telemetry::Clock;
 
 #[derive(Subcommand)]
 pub enum KeysCommand {
@@ -87,7 +90,13 @@ fn list(common: &Common, as_json: bool) -> Result<(), Failure> {
 }
 
 fn generate(common: &Common, kid: Option<&str>, bits: u32) -> Result<(), Failure> {
-    let folder = common.settings(Vec::new())?.keys;
+    let settings = common.settings(Vec::new())?;
+    // The very first keys are made before there can be a database: its audit begins with them.
+    let store = match StorageKeys::load(&settings.keys) {
+        Ok(_) => Some(open_store(&settings)?),
+        Err(_) => None,
+    };
+    let folder = settings.keys;
     let today = chrono::Utc::now().format("%Y-%m-%d").to_string();
     let made = generate_missing(&folder, kid, bits, &today).map_err(Failure::wrong)?;
     if made.is_empty() {
@@ -96,6 +105,17 @@ fn generate(common: &Common, kid: Option<&str>, bits: u32) -> Result<(), Failure
     }
     for file in &made {
         println!("made {}", file.display());
+    }
+    if let Some(store) = store {
+        let files: Vec<String> = made.iter().map(|file| file.display().to_string()).collect();
+        let entry = Entry {
+            act: Act::KeysGenerated,
+            object: "keys",
+            outcome: "done",
+            details: json!({ "files": files }),
+            at: Clock::system().now(),
+        };
+        store.write(|tx| tx.audit(entry))?;
     }
     let keyring = Keyring::load(&folder, OpenPolicy::default()).map_err(Failure::unwell)?;
     for key in keyring

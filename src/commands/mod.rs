@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 the thing asked about is not well, 2 wrong use or settings.
 
 mod api_keys;
+mod audit;
 mod cards;
 mod check;
 mod demo;
@@ -12,6 +13,7 @@ mod keys;
 mod notifications;
 mod outbox;
 mod programs;
+mod purge;
 mod reconcile;
 mod refusals;
 mod replay;
@@ -19,6 +21,7 @@ mod sandbox;
 mod serve;
 mod servers;
 mod service;
+mod service_record;
 mod tables;
 
 use std::ffi::OsString;
@@ -27,10 +30,11 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::audit::{Act, Actor};
 use crate::jose::StorageKeys;
 use crate::settings::{Overrides, Settings};
-use crate::store::{DatabaseUrl, Store};
-use crate::telemetry::{LogFormat, init_logs};
+use crate::store::{DatabaseUrl, Entry, Store};
+use crate::telemetry::{Clock, LogFormat, init_logs};
 use failure::Failure;
 
 pub use service::{Service, StartError};
@@ -85,6 +89,14 @@ enum Command {
     /// The keys that open what Mastercard encrypts, and those that seal what is stored
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Removes what is kept longer than the settings say ([retention])
+    ///
+    /// A batch a transaction, each recorded in the audit. Run again after it was interrupted, the
+    /// command goes on where it stopped. Cards on hold are left alone.
+    Purge(purge::PurgeArgs),
+    /// The audit: who did what, and whether its records are as they were written
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// API keys of the merchant's systems and people
     #[command(subcommand)]
     ApiKeys(api_keys::ApiKeysCommand),
@@ -112,6 +124,8 @@ pub fn run(cli: Cli) -> u8 {
         Command::Outbox(command) => outbox::run(&common, command),
         Command::Reconcile(args) => reconcile::run(&common, &args),
         Command::Keys(command) => keys::run(&common, command),
+        Command::Purge(args) => purge::run(&common, &args),
+        Command::Audit(command) => audit::run(&common, command),
         Command::ApiKeys(command) => api_keys::run(&common, command),
         Command::Check => check::run(&common),
         Command::Sandbox(args) => sandbox::run(&common, args),
@@ -146,6 +160,25 @@ impl Common {
         let store = open_store(&settings)?;
         Ok((settings, store))
     }
+
+    /// The database, for a command that shows what is in it: that it was looked at is recorded first.
+    fn open_to_read(&self, object: &str) -> Result<Store, Failure> {
+        let (_, store) = self.open()?;
+        let entry = Entry {
+            act: Act::Read,
+            object,
+            outcome: "done",
+            details: serde_json::Value::Null,
+            at: Clock::system().now(),
+        };
+        store.write(|tx| tx.audit(entry))?;
+        Ok(store)
+    }
+}
+
+/// An id as the audit records it: cut where it is longer than any that is known.
+fn recorded_id(id: &str) -> String {
+    id.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
 /// The process's variables, as far as they are text: what is not is none of ours.
@@ -156,8 +189,11 @@ fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(text)
 }
 
+/// The database, on behalf of who uses the command line.
 fn open_store(settings: &Settings) -> Result<Store, Failure> {
     let keys = StorageKeys::load(&settings.keys).map_err(Failure::wrong)?;
     let url = DatabaseUrl::parse(&settings.database_url).map_err(Failure::wrong)?;
-    Store::open(&url, Arc::new(keys)).map_err(Failure::unwell)
+    let store = Store::open(&url, Arc::new(keys)).map_err(Failure::unwell)?;
+    let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
+    Ok(store.acting(Actor::terminal(&user)))
 }

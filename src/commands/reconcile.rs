@@ -12,8 +12,9 @@ use super::notifications::since;
 use super::refusals::Refusals;
 use super::tables::{print_json, progress_style};
 use super::{Common, programs};
+use crate::audit::Act;
 use crate::domain::{Card, CardId, Job, JobKind, Policy};
-use crate::store::{JobState, JobView, Store, StoreError, Tx};
+use crate::store::{Entry, JobState, JobView, Store, StoreError, Tx};
 use crate::telemetry::Clock;
 
 #[derive(Args)]
@@ -146,6 +147,7 @@ fn ask_for(
     let page = BTreeSet::from_iter(ids.iter().cloned());
     tx.lock_cards(&page)?;
     let cards = tx.load_cards(&page)?;
+    let mut recorded = Vec::new();
     for id in &page {
         // It may have ended since it was chosen.
         let lives = |card: &&Card| card.terminal.is_none();
@@ -166,6 +168,17 @@ fn ask_for(
         }
         tx.queue_job(id, &lookup, None, now)?;
         asked.queued += 1;
+        let entry = Entry {
+            act: Act::CardsReconciled,
+            object: id.as_str(),
+            outcome: "done",
+            details: serde_json::Value::Null,
+            at: now,
+        };
+        recorded.push(entry);
+    }
+    for entry in recorded {
+        tx.audit(entry)?;
     }
     Ok(asked)
 }

@@ -9,8 +9,9 @@ use actix_web::rt::System;
 use tokio::sync::oneshot;
 
 use super::keys::exposed_files;
+use super::service_record::{ServiceRecord, StartFault};
 use super::{programs, servers};
-use crate::api::{Api, Failures, Streams};
+use crate::api::{Api, Failures, Refused, Streams};
 use crate::dispatcher::{Calls, CallsSettings, Dispatcher};
 use crate::jose::{KeyError, KeyFolder, StorageKeys};
 use crate::processor::{Processor, Running, Trouble};
@@ -30,6 +31,7 @@ pub struct Service {
     intake: Option<Intake>,
     processor: Option<Running>,
     dispatcher: Option<Dispatcher>,
+    record: ServiceRecord,
 }
 
 /// Why the service does not start.
@@ -55,6 +57,15 @@ pub enum StartError {
     Io(#[from] io::Error),
 }
 
+impl From<StartFault> for StartError {
+    fn from(fault: StartFault) -> Self {
+        match fault {
+            StartFault::Store(error) => error.into(),
+            StartFault::Io(error) => error.into(),
+        }
+    }
+}
+
 impl From<StoreError> for StartError {
     fn from(error: StoreError) -> Self {
         Self::Database(error.to_string())
@@ -69,6 +80,7 @@ impl Service {
         let url = DatabaseUrl::parse(&settings.database_url)
             .map_err(|error| StartError::Database(error.to_string()))?;
         let store = Store::open(&url, Arc::new(keys.storage))?;
+        let record = ServiceRecord::start(&store, settings, &keys.payload.keyring(), &clock)?;
         let metrics = Metrics::new();
         let receives = settings.has_role(Role::Receive);
         let transport = match receives {
@@ -129,6 +141,7 @@ impl Service {
             calls,
             streams: Streams::default(),
             failures: Failures::default(),
+            refused: Refused::default(),
         };
         let receiver_state = intake
             .as_ref()
@@ -154,6 +167,7 @@ impl Service {
             intake,
             processor,
             dispatcher,
+            record,
         })
     }
 
@@ -162,7 +176,9 @@ impl Service {
     pub fn stop(self) -> io::Result<()> {
         // An error means that the servers have stopped by themselves.
         let _ = self.stop.send(());
-        finish(self.servers, self.intake, self.processor, self.dispatcher)
+        let served = finish(self.servers, self.intake, self.processor, self.dispatcher);
+        self.record.stop();
+        served
     }
 
     /// Waits until the process is asked to stop (SIGTERM, SIGINT), then stops as [`Self::stop`].
@@ -176,7 +192,9 @@ impl Service {
             log::info!("stopping");
             let _ = stop.send(());
         })?;
-        finish(self.servers, self.intake, self.processor, self.dispatcher)
+        let served = finish(self.servers, self.intake, self.processor, self.dispatcher);
+        self.record.stop();
+        served
     }
 }
 

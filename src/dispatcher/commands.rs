@@ -1,12 +1,15 @@
 //! Token commands: whether one may be given, and what it makes of those that wait.
 
+use serde_json::json;
+
 use super::deletion::{Deletion, DeletionRequest, delete_in};
 use super::token_records::register;
+use crate::audit::Act;
 use crate::domain::{
     Card, CardId, Policy, ProgramToken, Registration, Ruling, TokenCommand, TokenStatus,
     TokensOfCard, rule_on_command,
 };
-use crate::store::{JobState, JobView, KnownToken, Store, StoreError, Tx};
+use crate::store::{Entry, JobState, JobView, KnownToken, Store, StoreError, Tx};
 
 /// A token command as it is given.
 pub struct CommandRequest {
@@ -34,6 +37,22 @@ pub enum Commanded {
     Illegal(TokenStatus),
 }
 
+impl Commanded {
+    /// What became of it, for the audit.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Queued(_) => "done",
+            Self::NoChange(_) => "no_change",
+            Self::UnknownCard => "unknown-card",
+            Self::Ended => "terminal",
+            Self::ProgramUnknown => "program-unknown",
+            Self::NotOffered => "not-offered",
+            Self::UnknownToken => "unknown-token",
+            Self::Illegal(_) => "illegal-transition",
+        }
+    }
+}
+
 /// Gives a token command: rules on it after those that wait, and queues the call.
 pub fn request_command(
     store: &Store,
@@ -41,10 +60,23 @@ pub fn request_command(
     request: &CommandRequest,
     now: i64,
 ) -> Result<Commanded, StoreError> {
-    store.write(|tx| command_in(tx, policy, request, now))
+    store.write(|tx| {
+        let commanded = command_in(tx, policy, request, now)?;
+        tx.audit(Entry {
+            act: Act::TokenCommanded,
+            object: request.card_id.as_str(),
+            outcome: commanded.word(),
+            details: json!({
+                "tokenStatus": request.command.word(),
+                "ofOneToken": request.token.is_some(),
+            }),
+            at: now,
+        })?;
+        Ok(commanded)
+    })
 }
 
-fn command_in(
+pub(super) fn command_in(
     tx: &mut Tx<'_>,
     policy: &Policy,
     request: &CommandRequest,

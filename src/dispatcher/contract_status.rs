@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
+use crate::audit::Act;
 use crate::domain::{Card, CardId, ContractStatus, Input, Policy, TokensOfCard, Verdict, decide};
 use crate::jose::json::canonical;
-use crate::store::{AnswerKind, NewAnswer, Store, StoreError, Tx};
+use crate::store::{AnswerKind, Entry, NewAnswer, Store, StoreError, Tx};
 
 /// What became of a contract status.
 pub enum ContractTold {
@@ -20,6 +21,22 @@ pub enum ContractTold {
     NotOffered,
 }
 
+impl ContractTold {
+    /// What became of it, for the audit.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Told {
+                is_changed: true, ..
+            } => "done",
+            Self::Told { .. } => "no_change",
+            Self::UnknownCard => "unknown-card",
+            Self::Ended => "terminal",
+            Self::ProgramUnknown => "program-unknown",
+            Self::NotOffered => "not-offered",
+        }
+    }
+}
+
 /// Takes in the status of a card contract; no call follows but the reads of tokens to be relinked.
 pub fn tell_contract_status(
     store: &Store,
@@ -28,7 +45,17 @@ pub fn tell_contract_status(
     code: &str,
     now: i64,
 ) -> Result<ContractTold, StoreError> {
-    store.write(|tx| tell(tx, policy, card_id, code, now))
+    store.write(|tx| {
+        let told = tell(tx, policy, card_id, code, now)?;
+        tx.audit(Entry {
+            act: Act::ContractStatusTold,
+            object: card_id.as_str(),
+            outcome: told.word(),
+            details: json!({ "contractStatus": code }),
+            at: now,
+        })?;
+        Ok(told)
+    })
 }
 
 fn tell(

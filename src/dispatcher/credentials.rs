@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::attempt::{Ended, To};
 use super::calls::Calls;
 use super::lane::Lane;
 use super::{LEASE_MS, cryptogram, housekeeping};
+use crate::audit::{Act, Actor};
 use crate::domain::{
     Card, CardId, Cryptogram, CryptogramState, Expiry, Reason, TokenNumber, reasons,
 };
 use crate::mastercard::{Amount, CheckoutRequest, Client};
-use crate::store::{AnsweredRequest, Claim, ClaimedJob, StoreError, Tx};
+use crate::store::{AnsweredRequest, Claim, ClaimedJob, Entry, StoreError, Tx};
 
 /// How often a caller looks whether another call of its card has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -38,6 +41,8 @@ pub struct CredentialsRequest {
     /// The `numberVersion` the caller's series was started with.
     pub series_number_version: Option<u32>,
     pub idempotency: Option<IdempotencyKey>,
+    /// Who gets them.
+    pub by: Actor,
 }
 
 /// An idempotency key: credentials are issued once under it.
@@ -124,15 +129,15 @@ impl Calls {
     fn look(&self, request: &CredentialsRequest) -> Result<Step, NoCredentials> {
         let now = self.now();
         let mut refusal = None;
-        let step = self
-            .store()
-            .write(|tx| match self.look_in(tx, request, now)? {
+        let step = self.store().acting(request.by.clone()).write(|tx| {
+            match self.look_in(tx, request, now)? {
                 Ok(step) => Ok(Some(step)),
                 Err(no) => {
                     refusal = Some(no);
                     Ok(None)
                 }
-            })?;
+            }
+        })?;
         match (step, refusal) {
             (Some(step), _) => Ok(step),
             (None, Some(no)) => Err(no),
@@ -188,6 +193,7 @@ impl Calls {
                         card.number_version,
                     )
                 };
+                record_issue(tx, request, &credentials, now)?;
                 return Ok(Ok(Step::Ready(Box::new(credentials))));
             }
         }
@@ -253,25 +259,28 @@ impl Calls {
             },
         };
         let failed = answered.answer.as_ref().err().cloned();
-        let (_, fresh) = self.store().write(|tx| {
+        let store = self.store().acting(request.by.clone());
+        let issued = store.write(|tx| {
             let now = self.now();
             let (ended, fresh) = cryptogram::write(tx, self, job, id, answered, true, now)?;
             // Fenced off, it is somebody else's call by now.
             let fresh = fresh.filter(|_| matches!(ended, Ended::As(_)));
-            if fresh.is_some() {
-                keep_key(tx, request, now)?;
-            }
-            Ok((ended, fresh))
+            let Some(fresh) = fresh else {
+                return Ok(None);
+            };
+            keep_key(tx, request, now)?;
+            let credentials = Credentials {
+                cryptogram: Some(fresh.cryptogram),
+                dynamic_data_type: Some(fresh.data_type),
+                ..bare(request, fresh.number, fresh.expiry, fresh.number_version)
+            };
+            record_issue(tx, request, &credentials, now)?;
+            Ok(Some(credentials))
         })?;
-        let Some(fresh) = fresh else {
+        issued.ok_or_else(|| {
             let wait = failed.as_ref().and_then(|failure| failure.retry_after);
             let reason = failed.map_or("answer-not-usable".to_owned(), |failure| failure.reason);
-            return Err(none_in_time(&reason, wait));
-        };
-        Ok(Credentials {
-            cryptogram: Some(fresh.cryptogram),
-            dynamic_data_type: Some(fresh.data_type),
-            ..bare(request, fresh.number, fresh.expiry, fresh.number_version)
+            none_in_time(&reason, wait)
         })
     }
 }
@@ -329,6 +338,25 @@ fn issued_before(
             false => NoCredentials::OtherRequest,
         }),
     )
+}
+
+/// Records that a number leaves.
+fn record_issue(
+    tx: &mut Tx<'_>,
+    request: &CredentialsRequest,
+    credentials: &Credentials,
+    now: i64,
+) -> Result<(), StoreError> {
+    tx.audit(Entry {
+        act: Act::CredentialsIssued,
+        object: request.card_id.as_str(),
+        outcome: "done",
+        details: json!({
+            "numberVersion": credentials.number_version,
+            "withCryptogram": credentials.cryptogram.is_some(),
+        }),
+        at: now,
+    })
 }
 
 /// Keeps the idempotency key with what was handed out under it: that it was, never what.

@@ -1,11 +1,16 @@
 //! Deletion of a card: unusable here at once, in the transaction that queues the call; then confirmed
 //! by Mastercard.
 
+use serde_json::json;
+
 use super::attempt::{Ended, To, after_failure, card_id, done};
 use super::calls::Calls;
+use crate::audit::Act;
 use crate::domain::{Card, CardId, Delete, DeleteConfirmed, Input, Policy, TerminalState, decide};
 use crate::mastercard::{DeleteReason, DeleteRequest, Requestor};
-use crate::store::{AnswerKind, ClaimedJob, JobState, JobView, NewAnswer, Store, StoreError, Tx};
+use crate::store::{
+    AnswerKind, ClaimedJob, Entry, JobState, JobView, NewAnswer, Store, StoreError, Tx,
+};
 use crate::upstream::FailureClass;
 
 /// A request to delete a card.
@@ -33,6 +38,19 @@ pub enum Deletion {
     NotOffered,
 }
 
+impl Deletion {
+    /// What became of it, for the audit.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Asked(_) => "done",
+            Self::Repeated { .. } => "no_change",
+            Self::UnknownCard => "unknown-card",
+            Self::ProgramUnknown => "program-unknown",
+            Self::NotOffered => "not-offered",
+        }
+    }
+}
+
 /// Deletes a card here and queues the call that deletes it at Mastercard.
 pub fn request_deletion(
     store: &Store,
@@ -40,7 +58,21 @@ pub fn request_deletion(
     request: &DeletionRequest,
     now: i64,
 ) -> Result<Deletion, StoreError> {
-    store.write(|tx| delete_in(tx, policy, request, now))
+    store.write(|tx| {
+        let deletion = delete_in(tx, policy, request, now)?;
+        tx.audit(Entry {
+            act: Act::CardDeleted,
+            object: request.card_id.as_str(),
+            outcome: deletion.word(),
+            details: json!({
+                "program": request.program,
+                "reason": request.reason.map(DeleteReason::word),
+                "requestor": request.requestor.map(Requestor::word),
+            }),
+            at: now,
+        })?;
+        Ok(deletion)
+    })
 }
 
 pub(super) fn delete_in(

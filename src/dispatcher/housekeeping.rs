@@ -1,14 +1,17 @@
 //! What has to be looked at from time to time: leases that ended, cryptograms that ran out, idempotency
-//! keys that are old, cards not heard of, tokens that wait to be linked to a replaced card.
+//! keys that are old, cards not heard of, cards to be erased, tokens that wait to be linked to a replaced
+//! card.
 
 use std::time::{Duration, Instant};
 
 use super::calls::Calls;
+use super::erasure::erase_confirmed;
 use crate::domain::{CardId, Job, JobKind};
 use crate::store::{StoreError, Tx};
 
 const LEASES_EVERY: Duration = Duration::from_secs(5);
 const CRYPTOGRAMS_EVERY: Duration = Duration::from_secs(30);
+const ERASURES_EVERY: Duration = Duration::from_secs(5);
 const SLOW_EVERY: Duration = Duration::from_secs(600);
 /// Rows of one transaction.
 const STEP: i64 = 200;
@@ -22,6 +25,7 @@ const FORGET_AFTER: i64 = 24 * 3_600_000;
 pub struct Housekeeping {
     leases: Option<Instant>,
     cryptograms: Option<Instant>,
+    erasures: Option<Instant>,
     slow: Option<Instant>,
 }
 
@@ -42,6 +46,9 @@ impl Housekeeping {
             for id in expired.iter().filter_map(|id| CardId::parse(id).ok()) {
                 store.write(|tx| let_run_out(tx, &id, now))?;
             }
+        }
+        if is_time(&mut self.erasures, ERASURES_EVERY) {
+            erase_confirmed(calls, STEP, now)?;
         }
         if is_time(&mut self.slow, SLOW_EVERY) {
             store.write(|tx| tx.forget_answers(now - FORGET_AFTER))?;

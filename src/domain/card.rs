@@ -128,6 +128,9 @@ pub struct Card {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract_status: Option<String>,
     pub terminal: Option<Terminal>,
+    /// When everything kept of it was destroyed, milliseconds since 1970, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased_at: Option<i64>,
     /// When Mastercard last said that it does not know the card, milliseconds since 1970, UTC.
     #[serde(default)]
     pub not_there_since: Option<i64>,
@@ -160,6 +163,7 @@ impl Card {
             tokens: Vec::new(),
             contract_status: None,
             terminal: None,
+            erased_at: None,
             not_there_since: None,
             token_doubted: None,
             latest_item: None,
@@ -233,6 +237,17 @@ impl Card {
     /// Marks the cryptogram of the current number as run out: it is not renewed unasked.
     pub fn let_cryptogram_run_out(&mut self) {
         self.cryptogram = Some(CryptogramState::RanOut);
+    }
+
+    /// Leaves nothing of a card that has ended but its id, its state and the time.
+    pub fn erase(&mut self, now: i64) {
+        *self = Self {
+            terminal: self.terminal,
+            erased_at: Some(now),
+            updated_at: now,
+            inputs_decided: self.inputs_decided,
+            ..Self::new(self.id.clone())
+        };
     }
 
     /// The token of this id, if it is one of the card.

@@ -7,6 +7,16 @@ use std::time::{Duration, Instant};
 
 use super::{KeyError, Keyring, OpenPolicy};
 
+/// What came of a look at the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    Unchanged,
+    /// Other keys are in use now.
+    Loaded,
+    /// What is there now cannot be used; the keys in use stay.
+    Refused,
+}
+
 /// The key folder with the keyring last loaded from it.
 pub struct KeyFolder {
     folder: PathBuf,
@@ -41,19 +51,19 @@ impl KeyFolder {
         self.keyring.clone()
     }
 
-    /// Loads the keys anew if the folder changed; returns whether other keys are in use now. A file
-    /// that cannot be loaded, or another key under a known kid, leaves the old keys in place.
-    pub fn reload_if_changed(&mut self) -> bool {
+    /// Loads the keys anew if the folder changed. A file that cannot be loaded, or another key under a
+    /// known kid, leaves the old keys in place.
+    pub fn reload_if_changed(&mut self) -> Reload {
         if self
             .every
             .is_none_or(|every| self.looked_at.elapsed() < every)
         {
-            return false;
+            return Reload::Unchanged;
         }
         self.looked_at = Instant::now();
         let listing = listing(&self.folder);
         if listing == self.seen {
-            return false;
+            return Reload::Unchanged;
         }
         self.seen = listing;
         let loaded = Keyring::load(&self.folder, self.policy.clone())
@@ -61,16 +71,16 @@ impl KeyFolder {
         match loaded {
             Ok(newer) if newer.is_empty() && !self.keyring.is_empty() => {
                 log::error!("the key folder holds no payload key any more, the keys in use stay");
-                false
+                Reload::Refused
             }
             Ok(newer) => {
                 log::info!("keys loaded anew: {} payload keys", newer.keys().count());
                 self.keyring = Arc::new(newer);
-                true
+                Reload::Loaded
             }
             Err(error) => {
                 log::error!("the key folder changed, the keys in use stay: {error}");
-                false
+                Reload::Refused
             }
         }
     }

@@ -35,7 +35,7 @@ pub use jwks::JwksFault;
 pub use jws_alg::JwsAlg;
 pub use key_error::KeyError;
 pub use key_files::exposed_files;
-pub use key_folder::KeyFolder;
+pub use key_folder::{KeyFolder, Reload};
 pub use keyring::{Keyring, PayloadKey};
 pub use opening::OpenError;
 pub use sealing::{Place, SealError, StorageKeys, sealed_with};

@@ -43,11 +43,12 @@ pub struct Place<'a> {
     pub row: &'a str,
 }
 
-/// One storage key, as the two keys that are derived from it.
+/// One storage key, as the keys that are derived from it.
 struct StorageKey {
     id: String,
     sealing: Zeroizing<[u8; 32]>,
     digests: Zeroizing<[u8; 32]>,
+    audit: Zeroizing<[u8; 32]>,
     is_demonstration: bool,
 }
 
@@ -151,6 +152,20 @@ impl StorageKeys {
         self.all().map(|key| key.digest(parts)).collect()
     }
 
+    /// A keyed digest of an audit record, as `KEYID:hex`: nobody without the key can write one.
+    pub fn audit_digest(&self, parts: &[&[u8]]) -> String {
+        let key = &self.active;
+        keyed_digest(&key.id, &key.audit, parts)
+    }
+
+    /// Whether `digest` is the audit digest of `parts`; none if its key is not loaded.
+    pub fn is_audit_digest(&self, digest: &str, parts: &[&[u8]]) -> Option<bool> {
+        let (id, _) = digest.split_once(':')?;
+        let key = self.all().find(|key| key.id == id)?;
+        let expected = keyed_digest(&key.id, &key.audit, parts);
+        Some(expected == digest)
+    }
+
     fn all(&self) -> impl Iterator<Item = &StorageKey> {
         std::iter::once(&self.active).chain(&self.earlier)
     }
@@ -167,19 +182,25 @@ impl StorageKey {
             id,
             sealing: subkey(b"tokenkeep sealing 1"),
             digests: subkey(b"tokenkeep digests 1"),
+            audit: subkey(b"tokenkeep audit 1"),
             is_demonstration: demonstration::STORAGE_KEYS
                 .contains(&hex::encode(&sha256(key)).as_str()),
         }
     }
 
     fn digest(&self, parts: &[&[u8]]) -> String {
-        let mut hmac = Hmac::new(&self.digests);
-        for part in parts {
-            hmac.update(&(part.len() as u64).to_be_bytes());
-            hmac.update(part);
-        }
-        format!("{}:{}", self.id, hex::encode(&hmac.finish()))
+        keyed_digest(&self.id, &self.digests, parts)
     }
+}
+
+/// Each part behind its length, so that no two lists of parts are alike.
+fn keyed_digest(id: &str, key: &[u8; 32], parts: &[&[u8]]) -> String {
+    let mut hmac = Hmac::new(key);
+    for part in parts {
+        hmac.update(&(part.len() as u64).to_be_bytes());
+        hmac.update(part);
+    }
+    format!("{id}:{}", hex::encode(&hmac.finish()))
 }
 
 /// The id of the key that a sealed value was sealed with.

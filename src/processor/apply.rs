@@ -211,10 +211,9 @@ impl<'a> Batch<'a> {
         if let Some(identity) = identity.as_ref().filter(|_| identity_is_unique) {
             self.known.insert(identity.clone());
         }
-        let ended = decision
-            .card
-            .as_ref()
-            .is_some_and(|card| card.terminal.is_some());
+        let after = decision.card.as_ref();
+        let ended = after.is_some_and(|card| card.terminal.is_some());
+        let erased = after.is_some_and(|card| card.erased_at.is_some());
         NotificationRow {
             card_id: Some(item.card_id.as_str().to_owned()),
             card_order: decision.card.as_ref().map_or(0, |card| card.inputs_decided),
@@ -224,7 +223,7 @@ impl<'a> Batch<'a> {
             identity,
             identity_is_unique,
             // The number has a column of its own, which is wiped when the card ends.
-            content: Some(canonical(&without_full_numbers(&item.content))),
+            content: Some(canonical(&without_full_numbers(&item.content))).filter(|_| !erased),
             // An ended card keeps no number, not even in the record.
             payment: plaintext.filter(|_| !ended),
             ..self.take_in(origin, item.card_id, decision)

@@ -7,6 +7,7 @@
 
 mod apply;
 mod isolation;
+mod key_records;
 mod opening;
 mod pacing;
 mod registration;
@@ -20,8 +21,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::audit::Act;
 use crate::domain::{Hold, Policy};
-use crate::jose::{KeyFolder, Keyring};
+use crate::jose::{KeyFolder, Keyring, Reload};
 use crate::settings::ProcessorSettings;
 use crate::store::{Delivery, Store, StoreError, Tx, Waiting};
 use crate::telemetry::{Clock, Hint, Metrics};
@@ -30,6 +32,7 @@ use apply::Applied;
 use opening::Opened;
 use pacing::Inflow;
 
+pub use key_records::key_list;
 pub use registration::{Misfit, Registered, Registering, register};
 pub use replay::{Replayed, rehearse_deliveries, replay_stored};
 
@@ -166,8 +169,13 @@ impl Processor {
         while !stopping.load(Ordering::SeqCst) {
             // A key may have been added, or a newer version started, while we were away.
             woke_held = woke_held || self.wake(|tx| tx.wake_held_deliveries());
-            if self.keys.reload_if_changed() {
-                woke_held = self.wake(|tx| tx.wake_held_deliveries());
+            match self.keys.reload_if_changed() {
+                Reload::Unchanged => {}
+                Reload::Refused => self.record_keys(Act::KeysRefused, "refused"),
+                Reload::Loaded => {
+                    self.record_keys(Act::KeysLoaded, "done");
+                    woke_held = self.wake(|tx| tx.wake_held_deliveries());
+                }
             }
             if retried_at.elapsed() >= RETRY_FAILED_EVERY {
                 retried_at = Instant::now();

@@ -2,12 +2,13 @@
 
 use serde_json::json;
 
+use crate::audit::Act;
 use crate::domain::{
     Card, Input, Job, JobKind, Policy, ProgramToken, Registration, Rule, TokensOfCard, decide,
 };
 use crate::jose::json::canonical;
 use crate::notification::payment_json;
-use crate::store::{KnownToken, RegistrationRow, Store, StoreError, Tx};
+use crate::store::{Entry, KnownToken, RegistrationRow, Store, StoreError, Tx};
 
 /// A registration as it came, with the texts of its tokens. Which of them count, the card's program
 /// says.
@@ -32,6 +33,18 @@ pub enum Registered {
     Misfit(Misfit),
 }
 
+impl Registered {
+    /// What became of it, for the audit.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Ended => "terminal",
+            Self::Misfit(_) => "misfit",
+        }
+    }
+}
+
 /// Which tokens do not fit a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Misfit {
@@ -49,7 +62,20 @@ pub fn register(
     policy: &Policy,
     registering: Registering,
 ) -> Result<Registered, StoreError> {
-    store.write(|tx| register_in(tx, policy, registering))
+    store.write(|tx| {
+        let id = registering.registration.card_id.clone();
+        let program = registering.registration.program.clone();
+        let at = registering.registration.received_at;
+        let registered = register_in(tx, policy, registering)?;
+        tx.audit(Entry {
+            act: Act::CardRegistered,
+            object: id.as_str(),
+            outcome: registered.word(),
+            details: json!({ "program": program }),
+            at,
+        })?;
+        Ok(registered)
+    })
 }
 
 fn register_in(

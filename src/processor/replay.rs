@@ -1,16 +1,17 @@
 //! Replays: new deliveries rehearsed, recorded items judged anew.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::apply::{apply, judge_again};
 use super::opening::{Opened, open_all, open_item};
 use super::rows::Origin;
+use crate::audit::Act;
 use crate::domain::{Change, Hold, Policy};
 use crate::jose::{Keyring, StorageKeys, json::parse};
 use crate::notification::Item;
 use crate::store::{
-    Delivery, KeptContent, NewDelivery, NotificationView, Replay, Store, StoreError, Tx,
+    Delivery, Entry, KeptContent, NewDelivery, NotificationView, Replay, Store, StoreError, Tx,
 };
 
 /// What a replay of an item came to.
@@ -94,7 +95,14 @@ pub fn replay_stored(
         verdict: replayed.verdict.clone(),
         rule: replayed.rule.clone(),
         changes: replayed.changes.clone(),
-        ..asked
+        ..asked.clone()
+    })?;
+    tx.audit(Entry {
+        act: Act::NotificationReplayed,
+        object: &replayed.notification_id,
+        outcome: &replayed.verdict,
+        details: json!({ "reason": asked.reason }),
+        at: asked.at,
     })?;
     Ok(Some(replayed))
 }

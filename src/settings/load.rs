@@ -74,6 +74,9 @@ impl Settings {
         if let Some(message) = notification::mistake(&self.notification) {
             return inconsistent(message);
         }
+        if let Some(message) = self.retention.mistake() {
+            return inconsistent(message);
+        }
         if !(200..300).contains(&self.receiver.success_status) {
             return inconsistent("receiver.success_status is not a success (2xx)".to_owned());
         }

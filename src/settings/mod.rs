@@ -7,6 +7,7 @@ mod load;
 mod mistakes;
 mod notification;
 mod programs;
+mod retention;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -32,6 +33,7 @@ pub use programs::{
     ProgramSettings, StatusWords, TimestampType, TimestampUnit,
 };
 
+pub use retention::{AuditSettings, RetentionSettings};
 pub use transport::{ClientPin, ClientSubject, Network, ProxySettings, SubjectKind, TlsSettings};
 
 /// The commented default file.
@@ -54,6 +56,8 @@ pub struct Settings {
     pub dispatcher: DispatcherSettings,
     pub notification: WireForm,
     pub policy: PolicySettings,
+    pub audit: AuditSettings,
+    pub retention: RetentionSettings,
     #[serde(default)]
     pub programs: BTreeMap<String, ProgramSettings>,
 }
@@ -75,6 +79,8 @@ impl std::fmt::Debug for Settings {
             .field("dispatcher", &self.dispatcher)
             .field("notification", &self.notification)
             .field("policy", &self.policy)
+            .field("audit", &self.audit)
+            .field("retention", &self.retention)
             .field("programs", &self.programs)
             .finish()
     }

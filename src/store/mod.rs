@@ -7,20 +7,24 @@
 
 mod answers;
 mod api_keys;
+mod audit;
 mod card_tokens;
 mod cards;
 mod connection;
 mod cryptograms;
 mod decisions;
 mod deliveries;
+mod erasing;
 mod error;
 mod events;
+mod holds;
 mod idempotency;
 mod migrations;
 mod notifications;
 mod outbox;
 mod registrations;
 mod replays;
+mod retention;
 mod schema;
 mod tx;
 mod url;
@@ -30,9 +34,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use connection::{AnyConnection, Manager};
+use uuid::Uuid;
 
 pub use answers::{AnswerKind, NewAnswer};
 pub use api_keys::ApiKey;
+pub use audit::{AuditFilter, AuditRecord, Entry, Fault, FaultKind, Head, Verified};
 pub use card_tokens::KnownToken;
 pub use cards::{CardFilter, CardRow};
 pub use cryptograms::{StoredCryptogram, TakenCryptogram};
@@ -48,9 +54,11 @@ pub use outbox::{CREDENTIALS, Claim, ClaimedJob, Ending, JobFilter, JobState, Jo
 };
 pub use registrations::RegistrationRow;
 pub use replays::Replay;
+pub use retention::{PurgedBatch, RetentionClass};
 pub use tx::Tx;
 pub use url::DatabaseUrl;
 
+use crate::audit::Actor;
 use crate::jose::StorageKeys;
 
 /// How long a caller waits for a connection, PostgreSQL for a statement or a lock.
@@ -62,6 +70,8 @@ const POOL_SIZE: u32 = 8;
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    /// Who is recorded as having done what is done through this handle.
+    actor: Arc<Actor>,
 }
 
 struct Inner {
@@ -70,6 +80,8 @@ struct Inner {
     /// SQLite knows one writer at a time: they queue here rather than in its busy handler.
     writer: Option<Mutex<AnyConnection>>,
     keys: Arc<StorageKeys>,
+    /// Names this process's chain of audit records.
+    audit_writer: String,
 }
 
 impl Store {
@@ -95,10 +107,20 @@ impl Store {
             pool,
             writer,
             keys,
+            audit_writer: Uuid::now_v7().to_string(),
         };
         Ok(Self {
             inner: Arc::new(inner),
+            actor: Arc::new(Actor::service()),
         })
+    }
+
+    /// The same store, on behalf of somebody else.
+    pub fn acting(&self, actor: Actor) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            actor: Arc::new(actor),
+        }
     }
 
     /// Whether several processes may work on one store at once: deliveries are then claimed by
@@ -123,7 +145,7 @@ impl Store {
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut connection = self.pooled()?;
-        work(&mut Tx::new(&mut connection, &self.inner.keys))
+        work(&mut self.tx(&mut connection))
     }
 
     /// Runs one write transaction. It is durable when this returns `Ok`, and undone otherwise,
@@ -158,6 +180,13 @@ impl Store {
         }
     }
 
+    fn tx<'a>(&'a self, connection: &'a mut AnyConnection) -> Tx<'a> {
+        let Inner {
+            keys, audit_writer, ..
+        } = &*self.inner;
+        Tx::new(connection, keys, audit_writer, &self.actor)
+    }
+
     fn pooled(&self) -> Result<r2d2::PooledConnection<Manager>, StoreError> {
         let refused = |_| StoreError::Unavailable("no connection in time");
         self.inner.pool.get().map_err(refused)
@@ -169,8 +198,7 @@ impl Store {
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         connection.begin()?;
-        let keys = &self.inner.keys;
-        let done = catch_unwind(AssertUnwindSafe(|| work(&mut Tx::new(connection, keys))));
+        let done = catch_unwind(AssertUnwindSafe(|| work(&mut self.tx(connection))));
         match done {
             Ok(Ok(value)) => {
                 connection.commit()?;

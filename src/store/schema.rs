@@ -194,5 +194,46 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    audit (writer, place) {
+        writer -> Text,
+        place -> BigInt,
+        at -> BigInt,
+        actor -> Text,
+        origin -> Text,
+        act -> Text,
+        object -> Text,
+        outcome -> Text,
+        details -> Text,
+        previous -> Text,
+        hash -> Text,
+    }
+}
+
+diesel::table! {
+    audit_writers (writer) {
+        writer -> Text,
+        place -> BigInt,
+        head -> Text,
+        at -> BigInt,
+    }
+}
+
+diesel::table! {
+    card_holds (card_id) {
+        card_id -> Text,
+        reason -> Text,
+        at -> BigInt,
+    }
+}
+
+diesel::table! {
+    erasures (card_id) {
+        card_id -> Text,
+        asked_at -> BigInt,
+        erased_at -> Nullable<BigInt>,
+    }
+}
+
 diesel::joinable!(tokens -> cards (card_id));
-diesel::allow_tables_to_appear_in_same_query!(card_tokens, cards, tokens, deliveries, notifications, outbox);
+diesel::allow_tables_to_appear_in_same_query!(card_holds, card_tokens, cards, erasures, tokens, deliveries, notifications, outbox);

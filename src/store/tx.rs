@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::StoreError;
 use super::connection::AnyConnection;
+use crate::audit::Actor;
 use crate::domain::CardId;
 use crate::jose::{Place, StorageKeys};
 
@@ -16,11 +17,24 @@ use crate::jose::{Place, StorageKeys};
 pub struct Tx<'a> {
     pub(super) connection: &'a mut AnyConnection,
     keys: &'a StorageKeys,
+    /// Names this process's chain of audit records.
+    pub(super) audit_writer: &'a str,
+    pub(super) actor: &'a Actor,
 }
 
 impl<'a> Tx<'a> {
-    pub(super) fn new(connection: &'a mut AnyConnection, keys: &'a StorageKeys) -> Self {
-        Self { connection, keys }
+    pub(super) fn new(
+        connection: &'a mut AnyConnection,
+        keys: &'a StorageKeys,
+        audit_writer: &'a str,
+        actor: &'a Actor,
+    ) -> Self {
+        Self {
+            connection,
+            keys,
+            audit_writer,
+            actor,
+        }
     }
 
     /// Keeps every other process from deciding about these cards until the transaction ends. Always

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tokenkeep::jose::KeyFolder as Watched;
-use tokenkeep::jose::OpenPolicy;
+use tokenkeep::jose::{OpenPolicy, Reload};
 
 use crate::support::build::{CARD, KID, NUMBER_1, NUMBER_2, plain, refresh, refresh_with};
 use crate::support::key_folder::{KeyFolder, LateKey};
@@ -32,13 +32,13 @@ fn a_new_key_file_is_taken_and_an_unchanged_folder_is_not_read_again() {
     let keys = KeyFolder::copy();
     let late = LateKey::new("payload-2027");
     let mut watched = watched(&keys);
-    assert!(!watched.reload_if_changed());
+    assert_ne!(watched.reload_if_changed(), Reload::Loaded);
     keys.put(late.kid, &late.pem);
     let token = late.payment_jwe(NUMBER_1, ("12", "2031"));
     assert!(!opens(&watched, &token));
-    assert!(watched.reload_if_changed());
+    assert_eq!(watched.reload_if_changed(), Reload::Loaded);
     assert!(opens(&watched, &token) && opens(&watched, &demonstration_token()));
-    assert!(!watched.reload_if_changed());
+    assert_ne!(watched.reload_if_changed(), Reload::Loaded);
 }
 
 #[test]
@@ -48,14 +48,14 @@ fn p11_another_key_under_a_known_kid_is_refused_until_the_old_one_is_back() {
     let mut watched = watched(&keys);
     let original = std::fs::read(keys.path().join(format!("payload/{KID}.pem"))).unwrap();
     keys.put(KID, &forged.pem);
-    assert!(!watched.reload_if_changed());
+    assert_ne!(watched.reload_if_changed(), Reload::Loaded);
     assert!(!opens(
         &watched,
         &forged.payment_jwe(NUMBER_1, ("12", "2031"))
     ));
     assert!(opens(&watched, &demonstration_token()));
     keys.put(KID, &original);
-    assert!(watched.reload_if_changed());
+    assert_eq!(watched.reload_if_changed(), Reload::Loaded);
     assert!(opens(&watched, &demonstration_token()));
 }
 
@@ -67,9 +67,9 @@ fn a_folder_that_lost_all_its_keys_leaves_those_in_use() {
         keys.remove(kid);
     }
     // keys.toml still names them.
-    assert!(!watched.reload_if_changed());
+    assert_ne!(watched.reload_if_changed(), Reload::Loaded);
     std::fs::write(keys.path().join("keys.toml"), "").unwrap();
-    assert!(!watched.reload_if_changed());
+    assert_ne!(watched.reload_if_changed(), Reload::Loaded);
     assert!(opens(&watched, &demonstration_token()));
 }
 
@@ -86,9 +86,9 @@ fn a_key_file_that_could_not_be_used_is_tried_again_though_its_size_and_time_are
         file.set_modified(std::time::UNIX_EPOCH).unwrap();
     };
     write(&vec![b'-'; late.pem.len()]);
-    assert!(!watched.reload_if_changed());
+    assert_ne!(watched.reload_if_changed(), Reload::Loaded);
     write(&late.pem);
-    assert!(watched.reload_if_changed());
+    assert_eq!(watched.reload_if_changed(), Reload::Loaded);
     assert!(opens(&watched, &late.payment_jwe(NUMBER_1, ("12", "2031"))));
 }
 
@@ -98,7 +98,7 @@ fn zero_seconds_between_two_looks_mean_that_the_folder_is_never_looked_at_again(
     let late = LateKey::new("payload-2027");
     let mut never = Watched::load(keys.path().to_owned(), OpenPolicy::default(), None).unwrap();
     keys.put(late.kid, &late.pem);
-    assert!(!never.reload_if_changed());
+    assert_ne!(never.reload_if_changed(), Reload::Loaded);
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub struct ListArgs {
 }
 
 pub fn run(common: &Common, args: ListArgs) -> Result<(), Failure> {
-    let (_, store) = common.open()?;
+    let store = common.open_to_read("cards")?;
     let filter = CardFilter {
         consumer_reference: args.consumer,
         program: args.program,

@@ -1,6 +1,7 @@
-//! `cards`: list, show, import, delete, status.
+//! `cards`: list, show, import, delete, status, hold, release, erase.
 
 mod delete;
+mod hold;
 mod import;
 mod list;
 mod pages;
@@ -46,6 +47,30 @@ pub enum CardsCommand {
     /// of a Checkout program can only be deactivated, which deletes it. `outbox show` tells what became
     /// of the call, `cards show` how the tokens stand.
     Status(status::StatusArgs),
+    /// Keeps a card from purge and erasure until it is released
+    Hold {
+        #[arg(allow_hyphen_values = true)]
+        id: String,
+        /// Why, for those who ask later
+        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+        reason: String,
+    },
+    /// Ends a hold
+    Release {
+        #[arg(allow_hyphen_values = true)]
+        id: String,
+    },
+    /// Destroys everything that is kept of a card but its id, its state and the time
+    ///
+    /// A living card is deleted first, as by `cards delete` or by deactivating its tokens, and erased
+    /// by a running serve once that is confirmed.
+    Erase {
+        #[arg(allow_hyphen_values = true)]
+        id: String,
+        /// Where to delete it first, for a card whose program is not known
+        #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+        program: Option<String>,
+    },
 }
 
 pub fn run(common: &Common, command: CardsCommand) -> Result<(), Failure> {
@@ -55,5 +80,8 @@ pub fn run(common: &Common, command: CardsCommand) -> Result<(), Failure> {
         CardsCommand::Import { file } => import::run(common, &file),
         CardsCommand::Delete(args) => delete::run(common, &args),
         CardsCommand::Status(args) => status::run(common, &args),
+        CardsCommand::Hold { id, reason } => hold::hold(common, &id, &reason),
+        CardsCommand::Release { id } => hold::release(common, &id),
+        CardsCommand::Erase { id, program } => hold::erase(common, &id, program.as_deref()),
     }
 }

@@ -15,8 +15,8 @@ use crate::store::{CardRow, JobView};
 use crate::telemetry::{Clock, timestamp};
 
 pub fn run(common: &Common, id: &str, as_json: bool) -> Result<(), Failure> {
-    let (_, store) = common.open()?;
     let id = CardId::parse(id).map_err(Failure::wrong)?;
+    let store = common.open_to_read(&format!("cards/{id}"))?;
     let found = store.read(|tx| Ok((tx.card(&id)?, tx.jobs_of_card(&id)?)))?;
     let (Some(row), jobs) = found else {
         return Err(Failure::unwell("no card of this id is known"));

@@ -5,9 +5,9 @@ mod replay;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::Common;
 use super::failure::Failure;
 use super::tables::{PageArgs, plain, print_json, print_table};
+use super::{Common, recorded_id};
 use crate::api::views;
 use crate::store::{JobView, NotificationFilter, NotificationView, Replay};
 use crate::telemetry::timestamp;
@@ -73,7 +73,7 @@ pub fn run(common: &Common, command: NotificationsCommand) -> Result<(), Failure
 }
 
 fn list(common: &Common, filter: &NotificationFilter, as_json: bool) -> Result<(), Failure> {
-    let (_, store) = common.open()?;
+    let store = common.open_to_read("notifications")?;
     let rows = store.read(|tx| tx.list_notifications(filter))?;
     if as_json {
         let notifications: Vec<Value> = rows.iter().map(views::notification).collect();
@@ -166,7 +166,7 @@ fn explain(common: &Common, id: &str, as_json: bool) -> Result<(), Failure> {
 }
 
 fn find(common: &Common, id: &str) -> Result<(NotificationView, Vec<JobView>), Failure> {
-    let (_, store) = common.open()?;
+    let store = common.open_to_read(&format!("notifications/{}", recorded_id(id)))?;
     let (row, jobs) = store.read(|tx| Ok((tx.notification(id)?, tx.jobs_of_notification(id)?)))?;
     let row = row.ok_or_else(|| Failure::unwell("no notification of this id is known"))?;
     Ok((row, jobs))

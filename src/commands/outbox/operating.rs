@@ -2,14 +2,15 @@
 
 use clap::Args;
 use indicatif::ProgressBar;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{UNKNOWN, kinds, states};
+use crate::audit::Act;
 use crate::commands::Common;
 use crate::commands::failure::Failure;
 use crate::commands::refusals::Refusals;
 use crate::commands::tables::{print_json, progress_style};
-use crate::store::{JobFilter, JobState, JobView, Store, StoreError, Tx};
+use crate::store::{Entry, JobFilter, JobState, JobView, Store, StoreError, Tx};
 use crate::telemetry::Clock;
 
 #[derive(Args)]
@@ -72,7 +73,8 @@ pub fn retry(common: &Common, args: &RetryArgs) -> Result<(), Failure> {
         false => args.ids.clone(),
     };
     let now = Clock::system().now();
-    let operated = operate(&store, &ids, |tx, id| tx.retry_job(id, now))?;
+    let retry = |tx: &mut Tx<'_>, id: &str| tx.retry_job(id, now);
+    let operated = operate(&store, &ids, (Act::CallRetried, Value::Null), retry)?;
     operated.print("due now for a running serve", args.json)
 }
 
@@ -80,7 +82,8 @@ pub fn discard(common: &Common, args: &DiscardArgs) -> Result<(), Failure> {
     let (_, store) = common.open()?;
     let now = Clock::system().now();
     let discard = |tx: &mut Tx<'_>, id: &str| tx.discard_job(id, &args.reason, now);
-    operate(&store, &args.ids, discard)?.print("discarded", args.json)
+    let act = (Act::CallDiscarded, json!({ "reason": args.reason }));
+    operate(&store, &args.ids, act, discard)?.print("discarded", args.json)
 }
 
 /// The calls a filter chooses, in the order they became necessary.
@@ -113,14 +116,25 @@ struct Operated {
 fn operate(
     store: &Store,
     ids: &[String],
+    (act, details): (Act, Value),
     work: impl Fn(&mut Tx<'_>, &str) -> Result<bool, StoreError>,
 ) -> Result<Operated, Failure> {
     let mut operated = Operated::default();
     let bar = ProgressBar::new(ids.len() as u64).with_style(progress_style("calls"));
     for id in ids {
-        let refusal = store.write(|tx| match work(tx, id)? {
-            true => Ok(None),
-            false => Ok(Some(refusal(tx.job(id)?))),
+        let refusal = store.write(|tx| {
+            let is_done = work(tx, id)?;
+            tx.audit(Entry {
+                act,
+                object: id,
+                outcome: if is_done { "done" } else { "refused" },
+                details: details.clone(),
+                at: Clock::system().now(),
+            })?;
+            match is_done {
+                true => Ok(None),
+                false => Ok(Some(refusal(tx.job(id)?))),
+            }
         })?;
         match refusal {
             None => operated.done.push(id.clone()),

@@ -13,10 +13,11 @@ use uuid::Uuid;
 use super::failure::Failure;
 use super::tables::progress_style;
 use super::{Common, open_store};
+use crate::audit::Act;
 use crate::jose::{KeyFolder, Keyring};
 use crate::processor::{Processor, Replayed, rehearse_deliveries};
 use crate::settings::Settings;
-use crate::store::{NewDelivery, Store};
+use crate::store::{Entry, NewDelivery, Store};
 use crate::telemetry::{Clock, Metrics};
 
 use bodies::Body;
@@ -125,7 +126,19 @@ fn decide(
     for chunk in bodies.chunks(if rate.is_some() { 1 } else { CHUNK }) {
         pace.wait();
         let new: Vec<NewDelivery> = chunk.iter().map(|body| delivery(body, &clock)).collect();
-        store.write(|tx| tx.insert_deliveries(&new))?;
+        store.write(|tx| {
+            tx.insert_deliveries(&new)?;
+            for delivery in &new {
+                tx.audit(Entry {
+                    act: Act::DeliveriesReplayed,
+                    object: &delivery.id,
+                    outcome: "done",
+                    details: serde_json::Value::Null,
+                    at: delivery.received_at,
+                })?;
+            }
+            Ok(())
+        })?;
         processor.run_until_idle()?;
         ids.extend(new.into_iter().map(|new| new.id));
         bar.inc(chunk.len() as u64);

@@ -10,6 +10,10 @@ use crate::domain::{MaskedFields, Precedence, Rank, Register, Rule};
 impl Judgement<'_> {
     pub(super) fn masked(&mut self, fields: &MaskedFields) -> Outcome {
         let mut outcome = Outcome::Absent;
+        if self.card.erased_at.is_some() {
+            self.note("maskedCard", "the card is erased: not kept".to_owned());
+            return outcome;
+        }
         for (name, value) in fields {
             outcome = gravest(outcome, self.masked_field(name, value));
         }

@@ -54,6 +54,11 @@ impl Client {
     }
 
     pub fn put(&self, url: &str, key: &str, body: &str) -> Answer {
+        self.try_put(url, key, body).unwrap()
+    }
+
+    /// The same; `Err` if no whole answer came.
+    pub fn try_put(&self, url: &str, key: &str, body: &str) -> Result<Answer, ureq::Error> {
         let request = self
             .0
             .put(url)
@@ -61,10 +66,8 @@ impl Client {
         read(
             request
                 .header("content-type", "application/json")
-                .send(body)
-                .unwrap(),
+                .send(body)?,
         )
-        .unwrap()
     }
 }
 

@@ -1,6 +1,7 @@
 //! One spawn helper: a real service on free ports with a database of its own.
 
 pub mod api;
+pub mod audit;
 pub mod build;
 pub mod calls;
 pub mod certificates;

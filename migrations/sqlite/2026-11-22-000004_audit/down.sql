@@ -1,0 +1,9 @@
+DROP INDEX outbox_by_end;
+DROP INDEX events_by_time;
+DROP INDEX answers_by_receipt;
+DROP INDEX notifications_by_decision;
+DROP INDEX deliveries_with_body;
+DROP TABLE erasures;
+DROP TABLE card_holds;
+DROP TABLE audit_writers;
+DROP TABLE audit;
