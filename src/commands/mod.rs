@@ -15,6 +15,7 @@ mod programs;
 mod reconcile;
 mod refusals;
 mod replay;
+mod reseal;
 mod sandbox;
 mod serve;
 mod servers;

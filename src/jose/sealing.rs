@@ -9,6 +9,7 @@ use openssl::sha::sha256;
 use openssl::symm::{Cipher, decrypt_aead, encrypt_aead};
 use zeroize::Zeroizing;
 
+use super::digests::{self, DigestSource, KeyedDigest};
 use super::enc::TAG_LENGTH;
 use super::hmac::Hmac;
 use super::key_settings::{self, KeySettings};
@@ -141,14 +142,34 @@ impl StorageKeys {
         plaintext.ok().map(Zeroizing::new)
     }
 
-    /// A keyed digest of `parts`, as `KEYID:hex`: equal for equal parts, and of no use without the key.
-    pub fn digest(&self, parts: &[&[u8]]) -> String {
-        self.active.digest(parts)
+    /// The ids of the keys that only open.
+    pub fn earlier_ids(&self) -> impl Iterator<Item = &str> {
+        self.earlier.iter().map(|key| key.id.as_str())
     }
 
-    /// The digest of `parts` under every loaded key, the active one first: what earlier rows may hold.
-    pub fn digests(&self, parts: &[&[u8]]) -> Vec<String> {
-        self.all().map(|key| key.digest(parts)).collect()
+    /// What every value begins with that the active key sealed.
+    pub fn active_head(&self) -> Vec<u8> {
+        head(&self.active.id)
+    }
+
+    /// The keyed digest of `parts`: equal for equal parts, and of no use without the key.
+    pub fn digest(&self, parts: &[&[u8]]) -> KeyedDigest {
+        let mut digest = self.digest_of(DigestSource::of(parts));
+        let older = self
+            .all()
+            .map(|key| digests::of_parts(&key.id, &key.digests, parts));
+        digest.earlier.extend(older);
+        digest
+    }
+
+    /// The keyed digest of what this is the source of.
+    pub fn digest_of(&self, source: DigestSource) -> KeyedDigest {
+        let under = |key: &StorageKey| digests::of_source(&key.id, &key.digests, &source);
+        KeyedDigest {
+            text: under(&self.active),
+            earlier: self.earlier.iter().map(under).collect(),
+            source: Some(source),
+        }
     }
 
     fn all(&self) -> impl Iterator<Item = &StorageKey> {
@@ -170,15 +191,6 @@ impl StorageKey {
             is_demonstration: demonstration::STORAGE_KEYS
                 .contains(&hex::encode(&sha256(key)).as_str()),
         }
-    }
-
-    fn digest(&self, parts: &[&[u8]]) -> String {
-        let mut hmac = Hmac::new(&self.digests);
-        for part in parts {
-            hmac.update(&(part.len() as u64).to_be_bytes());
-            hmac.update(part);
-        }
-        format!("{}:{}", self.id, hex::encode(&hmac.finish()))
     }
 }
 

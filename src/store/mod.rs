@@ -21,7 +21,9 @@ mod notifications;
 mod outbox;
 mod registrations;
 mod replays;
+mod resealing;
 mod schema;
+mod sealed_columns;
 mod tx;
 mod url;
 
@@ -43,11 +45,13 @@ pub use idempotency::AnsweredRequest;
 pub use notifications::{
     DecidedBefore, KeptContent, NotificationFilter, NotificationRow, NotificationView,
 };
-pub use outbox::{CREDENTIALS, Claim, ClaimedJob, Ending, JobFilter, JobState, JobView, KINDS,
-    TOKEN_STATUS,
+pub use outbox::{
+    CREDENTIALS, Claim, ClaimedJob, Ending, JobFilter, JobState, JobView, KINDS, TOKEN_STATUS,
 };
 pub use registrations::RegistrationRow;
 pub use replays::Replay;
+pub use resealing::{Renewed, Scanned};
+pub use sealed_columns::{SEALED, SealedColumn};
 pub use tx::Tx;
 pub use url::DatabaseUrl;
 

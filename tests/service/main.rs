@@ -70,6 +70,7 @@ mod processing_registration;
 mod processing_reloads;
 mod refreshes;
 mod replay;
+mod reseal;
 mod shutdown;
 mod storage;
 mod storage_indexes;

@@ -8,6 +8,7 @@ pub mod database;
 pub mod http;
 pub mod key_folder;
 pub mod raw;
+pub mod sealed;
 pub mod serve;
 pub mod slow_storage;
 pub mod sql;

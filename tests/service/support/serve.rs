@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,11 @@ impl Serve {
 
     /// Starts with more variables in its environment.
     pub fn start_with(database: &TestDatabase, variables: &[(&str, &str)]) -> Self {
+        Self::start_on(database, &keys(), variables)
+    }
+
+    /// The same with a key folder of the test's own.
+    pub fn start_on(database: &TestDatabase, keys: &Path, variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tokenkeep"))
             .args([
                 "serve",
@@ -29,7 +35,7 @@ impl Serve {
                 "127.0.0.1:0",
             ])
             .arg("--keys")
-            .arg(keys())
+            .arg(keys)
             .env("DATABASE_URL", database.url())
             .env("RUST_LOG", "info")
             .envs(variables.iter().copied())
@@ -61,6 +67,11 @@ impl Serve {
         let (_, value) = lines.find(|(name, _)| *name == which).unwrap();
         let kilobytes = value.trim().trim_end_matches(" kB");
         kilobytes.parse::<u64>().unwrap() * 1024
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn is_running(&mut self) -> bool {
