@@ -11,6 +11,9 @@
     reason = "a test may fail where it stands"
 )]
 
+#[allow(dead_code, reason = "the search uses the rest")]
+#[path = "../leaks/canaries.rs"]
+mod canaries;
 mod support;
 
 mod api;
@@ -71,6 +74,8 @@ mod processing_reloads;
 mod refreshes;
 mod replay;
 mod reseal;
+mod secrets;
+mod secrets_columns;
 mod shutdown;
 mod storage;
 mod storage_indexes;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{TestDatabase, keys};
+use super::{TestDatabase, keys, leaks};
 
 pub struct Serve {
     child: Child,
@@ -37,7 +37,7 @@ impl Serve {
             .arg("--keys")
             .arg(keys)
             .env("DATABASE_URL", database.url())
-            .env("RUST_LOG", "info")
+            .env("RUST_LOG", leaks::child_level())
             .envs(variables.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
@@ -45,12 +45,17 @@ impl Serve {
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let url = loop {
             let line = lines.next().expect("the service listens").unwrap();
+            leaks::keep("serve", line.as_bytes());
             if let Some((_, url)) = line.split_once("receiving on ") {
                 break url.to_owned();
             }
         };
         // Nobody may be blocked by a full pipe.
-        std::thread::spawn(move || lines.for_each(drop));
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                leaks::keep("serve", line.as_bytes());
+            }
+        });
         Self { child, url }
     }
 
