@@ -11,6 +11,7 @@
     reason = "a test may fail where it stands"
 )]
 
+#[allow(dead_code, reason = "the tests use the rest")]
 mod canaries;
 mod forms;
 mod numbers;

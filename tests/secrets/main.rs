@@ -10,10 +10,44 @@
 
 mod repository;
 
-/// Six types, each refused as `Debug`, as `Display` and as `Serialize`: the messages beside the files say so.
+/// Does not compile if the type has one of these traits: the item would then be one of two.
+macro_rules! assert_has_none_of {
+    ($type:ty: $($trait:path),+) => {
+        $(const _: fn() = || {
+            trait Ambiguous<A> {
+                fn item() {}
+            }
+            impl<T: ?Sized> Ambiguous<()> for T {}
+            struct HasIt;
+            impl<T: ?Sized + $trait> Ambiguous<HasIt> for T {}
+            let _ = <$type as Ambiguous<_>>::item;
+        };)+
+    };
+}
+
+/// Each of these is refused by the compiler as `Debug`, as `Display` and as `Serialize`.
+macro_rules! secrets {
+    ($($type:ty),+ $(,)?) => {
+        $(assert_has_none_of!($type: std::fmt::Debug, std::fmt::Display, serde::Serialize);)+
+        const SECRETS: &[&str] = &[$(stringify!($type)),+];
+    };
+}
+
+secrets!(
+    tokenkeep::domain::TokenNumber,
+    tokenkeep::domain::Cryptogram,
+    tokenkeep::domain::ProgramToken,
+    tokenkeep::jose::PayloadKey,
+    tokenkeep::jose::StorageKeys,
+    tokenkeep::jose::JwsSigner,
+    tokenkeep::jose::Keyring,
+    tokenkeep::jose::DigestSource,
+    tokenkeep::jose::KeyedDigest,
+);
+
 #[test]
 fn p05_secrets_can_be_neither_printed_nor_serialised() {
-    let cases = trybuild::TestCases::new();
-    cases.compile_fail("tests/secrets/refused/*.rs");
-    println!("P-05 6/6 types refused as Debug, Display and Serialize");
+    // That this file compiles is the proof.
+    let count = SECRETS.len();
+    println!("P-05 {count}/{count} types have neither Debug nor Display nor Serialize");
 }
