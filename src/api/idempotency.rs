@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::access::Caller;
 use super::refusals::{DAMAGED_ROW, IDEMPOTENCY_KEY_REUSED, WRONG_IDEMPOTENCY_KEY};
 use super::{Api, blocking, storage_failed};
-use crate::jose::hex;
+use crate::jose::{KeyedDigest, hex};
 use crate::receiver::problem::Problem;
 use crate::store::AnsweredRequest;
 
@@ -37,9 +37,7 @@ pub(super) struct RequestKey {
     /// Digest of API key and idempotency key: one caller's keys mean nothing to another.
     pub id: String,
     /// Keyed digest of the request, which may hold a full number.
-    pub request: String,
-    /// The same under every storage key: the active one may have changed since.
-    requests: Vec<String>,
+    pub request: KeyedDigest,
 }
 
 impl Api {
@@ -61,7 +59,6 @@ impl Api {
         Ok(Some(RequestKey {
             id: hex::encode(&id.finish()),
             request: self.store.keys().digest(&parts),
-            requests: self.store.keys().digests(&parts),
         }))
     }
 
@@ -76,12 +73,12 @@ impl Api {
         let answer = work(self)?;
         let kept = AnsweredRequest {
             id: key.id.clone(),
-            request: key.request.clone(),
+            request: key.request.text.clone(),
             status: i32::from(answer.status.as_u16()),
             answer: answer.body.clone(),
             created_at: self.clock.now(),
         };
-        let is_first = self.store.write(|tx| tx.keep_answer(&kept));
+        let is_first = self.store.write(|tx| tx.keep_answer(&kept, &key.request));
         if is_first.map_err(storage_failed)? {
             return Ok(answer);
         }
@@ -94,7 +91,7 @@ impl Api {
         let Some(earlier) = earlier.map_err(storage_failed)? else {
             return Ok(None);
         };
-        if !key.requests.contains(&earlier.request) {
+        if !key.request.is(&earlier.request) {
             return Err(IDEMPOTENCY_KEY_REUSED.into());
         }
         let status = u16::try_from(earlier.status).ok();

@@ -46,8 +46,8 @@ use crate::store::{Store, StoreError, Tx};
 use crate::telemetry::{Clock, Metrics};
 use refusals::{DAMAGED_ROW, STORAGE_UNAVAILABLE, WRONG_QUERY};
 
-pub use failures::Failures;
 pub use audit::Refused;
+pub use failures::Failures;
 pub use stream::Streams;
 
 /// What the handlers work with.

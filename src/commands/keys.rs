@@ -1,4 +1,4 @@
-//! `keys`: list, generate, check.
+//! `keys`: list, generate, check, reseal.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::tables::{print_json, print_table};
-use super::{Common, open_store};
+use super::{Common, open_store, reseal};
 use crate::audit::Act;
 use crate::jose::{
     self, KeyError, Keyring, OpenPolicy, PayloadKey, StorageKeys, generate_missing, key_files,
@@ -36,6 +36,14 @@ pub enum KeysCommand {
     },
     /// Loads every key and says what is wrong and where
     Check,
+    /// Seals everything in the database anew under the active storage key, beside a running serve
+    ///
+    /// To change the storage key: put the new key beside the old one (storage/ID.key), make it the active one
+    /// (storage = "ID" in keys.toml) and restart serve; then run this. Where several serve processes share a
+    /// database, all of them are restarted with both keys first, and again when the new one is made active.
+    /// It may be stopped at any time and run again. It removes no key: it says when the old one is needed no
+    /// more. Backups made before still need it.
+    Reseal(reseal::ResealArgs),
 }
 
 pub fn run(common: &Common, command: KeysCommand) -> Result<(), Failure> {
@@ -43,6 +51,7 @@ pub fn run(common: &Common, command: KeysCommand) -> Result<(), Failure> {
         KeysCommand::List { json } => list(common, json),
         KeysCommand::Generate { kid, bits } => generate(common, kid.as_deref(), bits),
         KeysCommand::Check => check(common),
+        KeysCommand::Reseal(args) => reseal::run(common, &args),
     }
 }
 

@@ -6,6 +6,7 @@ mod api_keys;
 mod audit;
 mod cards;
 mod check;
+mod core_dumps;
 mod demo;
 mod encrypt;
 mod failure;
@@ -17,6 +18,7 @@ mod purge;
 mod reconcile;
 mod refusals;
 mod replay;
+mod reseal;
 mod sandbox;
 mod serve;
 mod servers;
@@ -32,7 +34,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::audit::{Act, Actor};
 use crate::jose::StorageKeys;
-use crate::settings::{Overrides, Settings};
+use crate::settings::{Overrides, Settings, holds_password};
 use crate::store::{DatabaseUrl, Entry, Store};
 use crate::telemetry::{Clock, LogFormat, init_logs};
 use failure::Failure;
@@ -114,6 +116,7 @@ pub fn run(cli: Cli) -> u8 {
     let common = cli.common;
     if !matches!(cli.command, Command::Serve(_)) {
         init_logs(LogFormat::Human);
+        core_dumps::forbid();
     }
     let result = match cli.command {
         Command::Serve(args) => serve::run(&common, args),
@@ -142,6 +145,12 @@ impl Common {
     fn settings(&self, more: Vec<(&'static str, toml::Value)>) -> Result<Settings, Failure> {
         let mut values = more;
         if let Some(url) = &self.database_url {
+            if holds_password(url) {
+                return Err(Failure::wrong(
+                    "--database-url holds a password, which every process of this machine could read; \
+                     set DATABASE_URL instead",
+                ));
+            }
             values.push(("database_url", url.as_str().into()));
         }
         if let Some(keys) = &self.keys {

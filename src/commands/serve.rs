@@ -4,7 +4,7 @@ use clap::Args;
 use toml::Value;
 
 use super::failure::Failure;
-use super::{Common, Service, StartError};
+use super::{Common, Service, StartError, core_dumps};
 use crate::settings::Role;
 use crate::telemetry::{Clock, init_logs};
 
@@ -31,6 +31,7 @@ pub fn run(common: &Common, args: ServeArgs) -> Result<(), Failure> {
     values.extend(args.roles.map(|roles| ("roles", role_names(&roles))));
     let settings = common.settings(values)?;
     init_logs(settings.log.format);
+    core_dumps::forbid();
     let service = Service::start(&settings, Clock::system()).map_err(|error| match error {
         StartError::Database(_) | StartError::Io(_) => Failure::unwell(error),
         _ => Failure::wrong(error),

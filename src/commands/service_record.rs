@@ -43,7 +43,7 @@ impl ServiceRecord {
         clock: &Clock,
     ) -> Result<Self, StartFault> {
         let shown = format!("{settings:?}");
-        let fingerprint = store.keys().digest(&[b"settings", shown.as_bytes()]);
+        let fingerprint = store.keys().digest(&[b"settings", shown.as_bytes()]).text;
         let version = json!({ "version": env!("CARGO_PKG_VERSION") });
         let keys = json!({ "payload": key_list(keyring), "storage": store.keys().active_id() });
         let at = clock.now();

@@ -13,6 +13,7 @@ use crate::audit::{Act, Actor};
 use crate::domain::{
     Card, CardId, Cryptogram, CryptogramState, Expiry, Reason, TokenNumber, reasons,
 };
+use crate::jose::KeyedDigest;
 use crate::mastercard::{Amount, CheckoutRequest, Client};
 use crate::store::{AnsweredRequest, Claim, ClaimedJob, Entry, StoreError, Tx};
 
@@ -49,8 +50,8 @@ pub struct CredentialsRequest {
 pub struct IdempotencyKey {
     /// Digest of API key and idempotency key.
     pub id: String,
-    /// Digest of the request.
-    pub request: String,
+    /// Keyed digest of the request.
+    pub request: KeyedDigest,
 }
 
 /// What a payment needs. Holds secrets: no `Debug`.
@@ -333,7 +334,7 @@ fn issued_before(
     };
     let answered = tx.answered_request(&key.id)?;
     Ok(
-        answered.map(|answered| match answered.request == key.request {
+        answered.map(|answered| match key.request.is(&answered.request) {
             true => NoCredentials::AlreadyIssued,
             false => NoCredentials::OtherRequest,
         }),
@@ -366,12 +367,12 @@ fn keep_key(tx: &mut Tx<'_>, request: &CredentialsRequest, now: i64) -> Result<(
     };
     let answered = AnsweredRequest {
         id: key.id.clone(),
-        request: key.request.clone(),
+        request: key.request.text.clone(),
         status: 200,
         answer: String::new(),
         created_at: now,
     };
-    match tx.keep_answer(&answered)? {
+    match tx.keep_answer(&answered, &key.request)? {
         true => Ok(()),
         // Another request of the same key was faster: this one hands nothing out.
         false => Err(StoreError::Conflict),

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    CardToken, CryptogramState, Expiry, Precedence, Rank, Status, Terminal, TokenNumber, TokenStatus,
+    CardToken, CryptogramState, Expiry, Precedence, Rank, Status, Terminal, TokenNumber,
+    TokenStatus,
 };
 
 /// A card's id (`srcDigitalCardId`): opaque, case-sensitive, 1 to 64 printable ASCII characters.
@@ -176,7 +177,11 @@ impl Card {
     /// its own it is usable as long as one of them is.
     pub fn known_status(&self) -> Option<Status> {
         if !self.tokens.is_empty() {
-            let any = |status| self.tokens.iter().any(|token| token.status() == Some(&status));
+            let any = |status| {
+                self.tokens
+                    .iter()
+                    .any(|token| token.status() == Some(&status))
+            };
             return match (any(TokenStatus::Active), any(TokenStatus::Suspended)) {
                 (true, _) => Some(Status::Active),
                 (false, true) => Some(Status::Suspended),

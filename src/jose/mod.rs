@@ -4,6 +4,7 @@
 //! [`StorageKeys`] seals and digests what goes into the database. [`VerificationKeys`] tell whether an answer is
 //! the other side's, a [`JwsSigner`] signs for the side that has its key. [`json`] is the strict JSON of all of them.
 
+mod digests;
 mod enc;
 pub(crate) mod hex;
 mod hmac;
@@ -26,6 +27,7 @@ pub mod sealing;
 pub mod signing;
 pub mod verifying;
 
+pub use digests::{DigestSource, KeyedDigest};
 pub use enc::Enc;
 pub use encrypting::{EncryptError, encrypt};
 pub use generating::{generate_missing, public_key_pem};

@@ -9,6 +9,7 @@ use openssl::sha::sha256;
 use openssl::symm::{Cipher, decrypt_aead, encrypt_aead};
 use zeroize::Zeroizing;
 
+use super::digests::{self, DigestSource, KeyedDigest};
 use super::enc::TAG_LENGTH;
 use super::hmac::Hmac;
 use super::key_settings::{self, KeySettings};
@@ -142,27 +143,47 @@ impl StorageKeys {
         plaintext.ok().map(Zeroizing::new)
     }
 
-    /// A keyed digest of `parts`, as `KEYID:hex`: equal for equal parts, and of no use without the key.
-    pub fn digest(&self, parts: &[&[u8]]) -> String {
-        self.active.digest(parts)
+    /// The ids of the keys that only open.
+    pub fn earlier_ids(&self) -> impl Iterator<Item = &str> {
+        self.earlier.iter().map(|key| key.id.as_str())
     }
 
-    /// The digest of `parts` under every loaded key, the active one first: what earlier rows may hold.
-    pub fn digests(&self, parts: &[&[u8]]) -> Vec<String> {
-        self.all().map(|key| key.digest(parts)).collect()
+    /// What every value begins with that the active key sealed.
+    pub fn active_head(&self) -> Vec<u8> {
+        head(&self.active.id)
+    }
+
+    /// The keyed digest of `parts`: equal for equal parts, and of no use without the key.
+    pub fn digest(&self, parts: &[&[u8]]) -> KeyedDigest {
+        let mut digest = self.digest_of(DigestSource::of(parts));
+        let older = self
+            .all()
+            .map(|key| digests::of_parts(&key.id, &key.digests, parts));
+        digest.earlier.extend(older);
+        digest
+    }
+
+    /// The keyed digest of what this is the source of.
+    pub fn digest_of(&self, source: DigestSource) -> KeyedDigest {
+        let under = |key: &StorageKey| digests::of_source(&key.id, &key.digests, &source);
+        KeyedDigest {
+            text: under(&self.active),
+            earlier: self.earlier.iter().map(under).collect(),
+            source: Some(source),
+        }
     }
 
     /// A keyed digest of an audit record, as `KEYID:hex`: nobody without the key can write one.
     pub fn audit_digest(&self, parts: &[&[u8]]) -> String {
         let key = &self.active;
-        keyed_digest(&key.id, &key.audit, parts)
+        digests::of_parts(&key.id, &key.audit, parts)
     }
 
     /// Whether `digest` is the audit digest of `parts`; none if its key is not loaded.
     pub fn is_audit_digest(&self, digest: &str, parts: &[&[u8]]) -> Option<bool> {
         let (id, _) = digest.split_once(':')?;
         let key = self.all().find(|key| key.id == id)?;
-        let expected = keyed_digest(&key.id, &key.audit, parts);
+        let expected = digests::of_parts(&key.id, &key.audit, parts);
         Some(expected == digest)
     }
 
@@ -187,20 +208,6 @@ impl StorageKey {
                 .contains(&hex::encode(&sha256(key)).as_str()),
         }
     }
-
-    fn digest(&self, parts: &[&[u8]]) -> String {
-        keyed_digest(&self.id, &self.digests, parts)
-    }
-}
-
-/// Each part behind its length, so that no two lists of parts are alike.
-fn keyed_digest(id: &str, key: &[u8; 32], parts: &[&[u8]]) -> String {
-    let mut hmac = Hmac::new(key);
-    for part in parts {
-        hmac.update(&(part.len() as u64).to_be_bytes());
-        hmac.update(part);
-    }
-    format!("{id}:{}", hex::encode(&hmac.finish()))
 }
 
 /// The id of the key that a sealed value was sealed with.

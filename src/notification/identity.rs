@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Item;
 use crate::domain::ReportedStatus;
-use crate::jose::{StorageKeys, json::canonical};
+use crate::jose::{KeyedDigest, StorageKeys, json::canonical};
 
 /// Keyed hash of (card, event time, reason, status, canonical decrypted content), or of (card, event
 /// id) where the item has an id of its event.
@@ -16,7 +16,7 @@ use crate::jose::{StorageKeys, json::canonical};
 ///
 /// The id stands in the place of everything else: a repeat stays one even if it is sent with another
 /// time or in other words, and equal content under two ids is two events.
-pub fn identity(keys: &StorageKeys, item: &Item, payment: Option<&Value>) -> String {
+pub fn identity(keys: &StorageKeys, item: &Item, payment: Option<&Value>) -> KeyedDigest {
     let card_id = item.card_id.as_str();
     if let Some(id) = &item.event_id {
         return keys.digest(&[b"event", card_id.as_bytes(), id.as_bytes()]);

@@ -53,24 +53,25 @@ fn read(element: Value, wire: &WireForm) -> Item {
 }
 
 fn identity_of(element: Value, wire: &WireForm) -> String {
-    identity(&keys(), &read(element, wire), Some(&payment()))
+    identity(&keys(), &read(element, wire), Some(&payment())).text
 }
 
 /// What is recorded under one of these stays known after every change of the program.
 #[test]
 fn the_identity_of_an_item_without_an_event_id_is_the_recorded_one() {
     let wire = WireForm::default();
-    assert_eq!(
-        identity_of(element(), &wire),
-        "demo-storage:a76050250f937df978d2a0ae1ff43beaf9ac8f505eb6ab398896e743ffb31a9a"
+    let recorded = |hex: &str| format!("demo-storage:{hex}");
+    assert!(
+        identity(&keys(), &read(element(), &wire), Some(&payment())).is(&recorded(
+            "a76050250f937df978d2a0ae1ff43beaf9ac8f505eb6ab398896e743ffb31a9a"
+        ))
     );
     let mut untimed = element();
     untimed["eventTimeStamp"] = Value::Null;
     untimed["paymentData"] = Value::Null;
-    assert_eq!(
-        identity(&keys(), &read(untimed, &wire), None),
-        "demo-storage:6261f00ed5b3a5c8e0dd6a0d809ef7b717d70c4bcc386e6d89a932972c2873cb"
-    );
+    assert!(identity(&keys(), &read(untimed, &wire), None).is(&recorded(
+        "6261f00ed5b3a5c8e0dd6a0d809ef7b717d70c4bcc386e6d89a932972c2873cb"
+    )));
     // A field that may hold an id changes nothing for an item that has none.
     let mut without = element();
     without["eventId"] = Value::Null;
@@ -94,7 +95,7 @@ fn items_of_one_card_and_event_id_are_one_whatever_else_they_say() {
     let is_suspended = |e: &mut Value| e["maskedCard"]["digitalCardData"] = suspended.clone();
     assert_eq!(changed(&is_suspended), first);
     assert_eq!(
-        identity(&keys(), &read(element(), &wire), None),
+        identity(&keys(), &read(element(), &wire), None).text,
         first,
         "without payment data"
     );

@@ -8,7 +8,7 @@ use crate::domain::{
     Card, CardId, Decision, Event, Hold, Input, Job, JobKind, Notice, Payment, Policy, Rank, Rule,
     TraceStep, Verdict, decide, without_full_numbers,
 };
-use crate::jose::json::canonical;
+use crate::jose::{KeyedDigest, json::canonical};
 use crate::store::{DecidedBefore, DeliveryState, NotificationRow, StoreError, Tx};
 
 /// What a batch came to.
@@ -62,9 +62,8 @@ pub fn judge_again(
         let before = batch.before.remove(&(origin.sequence, origin.index));
         earlier = before.map(|before| before.changes).unwrap_or_default();
         // Its own record does not make it a duplicate.
-        batch
-            .known
-            .retain(|known| Some(known) != item.identity.as_ref());
+        let of_item = |known: &String| item.identity.as_ref().is_some_and(|i| i.is(known));
+        batch.known.retain(|known| !of_item(known));
     }
     let row = batch.decide_item(origin, item, earlier);
     if was_held {
@@ -72,6 +71,16 @@ pub fn judge_again(
     }
     batch.write(tx)?;
     Ok(row)
+}
+
+/// Writes the digest of the card's latest item as it is written now, if this is it under an earlier key.
+fn renew_latest(card: &mut Card, identity: &KeyedDigest) {
+    let latest = card.latest_item.as_mut();
+    if let Some(digest) = latest.and_then(|latest| latest.digest.as_mut())
+        && identity.is(digest)
+    {
+        digest.clone_from(&identity.text);
+    }
 }
 
 struct Batch<'a> {
@@ -103,7 +112,8 @@ impl<'a> Batch<'a> {
         now: i64,
     ) -> Result<Self, StoreError> {
         let ids: BTreeSet<CardId> = items.iter().map(|item| item.item.card_id.clone()).collect();
-        let identities: Vec<String> = items.iter().filter_map(|i| i.identity.clone()).collect();
+        let identities = items.iter().filter_map(|item| item.identity.as_ref());
+        let identities: Vec<String> = identities.flat_map(KeyedDigest::forms).cloned().collect();
         tx.lock_cards(&ids)?;
         Ok(Self {
             policy,
@@ -188,7 +198,8 @@ impl<'a> Batch<'a> {
         };
         // Without a time and an id, an equal item may be another event.
         let is_told_apart = !rank.is_untimed() || item.event_id.is_some();
-        let is_known = is_told_apart && identity.as_ref().is_some_and(|id| self.known.contains(id));
+        let is_known = |identity: &KeyedDigest| identity.forms().any(|id| self.known.contains(id));
+        let is_known = is_told_apart && identity.as_ref().is_some_and(is_known);
         let status_word = status_word(&item.status);
         let notice = Notice {
             card_id: item.card_id.clone(),
@@ -196,20 +207,23 @@ impl<'a> Batch<'a> {
             received_at: origin.received_at,
             sequence: origin.sequence,
             index: origin.index,
-            digest: identity.clone(),
+            digest: identity.as_ref().map(|identity| identity.text.clone()),
             is_known,
             status: item.status,
             masked: item.masked,
             payment,
             earlier_changes,
         };
-        let card = self.cards.remove(&item.card_id).flatten();
+        let mut card = self.cards.remove(&item.card_id).flatten();
+        if let (Some(card), Some(identity)) = (&mut card, &identity) {
+            renew_latest(card, identity);
+        }
         let decision = decide(card, Input::Notice(notice), self.policy);
         log::debug!(delivery:% = origin.delivery_id, index = origin.index,
             verdict = decision.verdict.name(), rule = decision.rule.0; "item decided");
         let identity_is_unique = is_told_apart && is_effective(decision.verdict);
         if let Some(identity) = identity.as_ref().filter(|_| identity_is_unique) {
-            self.known.insert(identity.clone());
+            self.known.insert(identity.text.clone());
         }
         let after = decision.card.as_ref();
         let ended = after.is_some_and(|card| card.terminal.is_some());

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use crate::domain::{BothForms, Hold, PaymentData, Policy, WireForm};
 use crate::jose::json::{canonical, parse};
-use crate::jose::{Keyring, StorageKeys};
+use crate::jose::{KeyedDigest, Keyring, StorageKeys};
 use crate::notification::{
     Elements, EncryptedList, Envelope, Item, List, PaymentPart, Unreadable, elements, hold_of,
     identity, payment_data,
@@ -42,7 +42,7 @@ pub struct OpenedItem {
     pub item: Item,
     pub payment: OpenedPayment,
     /// None while the payment data cannot be read.
-    pub identity: Option<String>,
+    pub identity: Option<KeyedDigest>,
 }
 
 /// The payment data of an item.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::{DEFAULTS, Settings, mistakes, notification, transport};
+use super::{DEFAULTS, Environment, Settings, mistakes, notification, password, transport};
 
 /// The file read when `--config` names none, if it is there.
 const DEFAULT_FILE: &str = "tokenkeep.toml";
@@ -14,6 +14,9 @@ const NOT_SETTINGS: [&str; 1] = ["TOKENKEEP_CONFIG"];
 
 /// Tables whose names are the other side's words, the case of which counts.
 const OF_WORDS: [&str; 2] = ["__STATUS_WORDS__", "__ALIASES__"];
+
+const EXPOSED: &str = "database_url holds a password and others may read or change this file: not in production \
+     (chmod 0600, or DATABASE_URL)";
 
 /// What the command line says.
 #[derive(Debug, Default, Clone)]
@@ -41,6 +44,7 @@ impl Settings {
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, SettingsError> {
         let mut table = defaults()?;
+        let mut exposed = None;
         if let Some((path, text)) = file(overrides.config.as_deref())? {
             let place = path.display().to_string();
             let defaults = table.clone();
@@ -48,13 +52,30 @@ impl Settings {
             if let Err(error) = check(&place, &table) {
                 return Err(mistakes::in_file(&place, &text, &defaults, &table).unwrap_or(error));
             }
+            let url = table.get("database_url").and_then(Value::as_str);
+            exposed = url
+                .filter(|url| password::holds_password(url) && password::is_exposed(&path))
+                .map(|_| place);
         }
         overlay_environment(&mut table, environment)?;
         for (name, value) in &overrides.values {
             set(&mut table, name, value.clone());
             check(&format!("--{}", name.replace('_', "-")), &table)?;
         }
-        check("the settings", &table)?.checked()
+        let settings = check("the settings", &table)?.checked()?;
+        match exposed {
+            Some(place) if settings.environment == Environment::Production => {
+                Err(SettingsError::Wrong {
+                    place,
+                    message: EXPOSED.to_owned(),
+                })
+            }
+            Some(place) => {
+                log::warn!("{place}: {EXPOSED}");
+                Ok(settings)
+            }
+            None => Ok(settings),
+        }
     }
 
     /// The defaults alone.

@@ -6,6 +6,7 @@
 mod load;
 mod mistakes;
 mod notification;
+mod password;
 mod programs;
 mod retention;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use crate::jose::{Enc, OpenPolicy, UnknownKid};
 use crate::telemetry::LogFormat;
 
 pub use load::{Overrides, SettingsError};
+pub use password::holds_password;
 pub use programs::{
     AllianceSettings, BaseStringForm, CallMethod, CheckoutSettings, ConnectionSettings,
     DynamicDataType, ExtraHeaders, InstantForm, KindSettings, ProcessingSettings, ProgramFault,

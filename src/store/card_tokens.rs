@@ -39,6 +39,7 @@ struct Stored<'a> {
     id: &'a str,
     card_id: &'a str,
     digest: String,
+    digest_source: Option<Vec<u8>>,
     value: Vec<u8>,
     relinking: bool,
 }
@@ -46,9 +47,9 @@ struct Stored<'a> {
 impl Tx<'_> {
     /// What is known here of a token; one that has ended is known, too.
     pub fn known_token(&mut self, token: &ProgramToken) -> Result<KnownToken, StoreError> {
-        let digests = self.keys().digests(&digest_parts(token));
+        let digest = self.keys().digest(&digest_parts(token));
         let known: Option<(String, String)> = card_tokens::table
-            .filter(card_tokens::digest.eq_any(digests))
+            .filter(card_tokens::digest.eq_any(digest.forms()))
             .select((card_tokens::id, card_tokens::card_id))
             .first(self.connection)
             .optional()?;
@@ -78,9 +79,11 @@ impl Tx<'_> {
             return Ok(());
         }
         let value = token.expose().as_bytes();
+        let digest = self.keys().digest(&digest_parts(token));
         let stored = Stored {
+            digest_source: self.seal_source(&digest, "card_tokens", "digest_source", &known.id)?,
             value: self.seal(value, "card_tokens", "value", &known.id)?,
-            digest: self.keys().digest(&digest_parts(token)),
+            digest: digest.text,
             id: &known.id,
             card_id: card_id.as_str(),
             relinking: false,

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use super::connection::on_backend;
 use super::schema::idempotency_keys;
 use super::{StoreError, Tx};
+use crate::jose::KeyedDigest;
 
 /// An answered request.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
@@ -31,10 +32,16 @@ impl Tx<'_> {
     }
 
     /// Keeps an answer under its key; returns whether the key was still free.
-    pub fn keep_answer(&mut self, answered: &AnsweredRequest) -> Result<bool, StoreError> {
+    pub fn keep_answer(
+        &mut self,
+        answered: &AnsweredRequest,
+        request: &KeyedDigest,
+    ) -> Result<bool, StoreError> {
+        let source =
+            self.seal_source(request, "idempotency_keys", "request_source", &answered.id)?;
         let inserted = on_backend!(self.connection, c => {
             diesel::insert_into(idempotency_keys::table)
-                .values(answered)
+                .values((answered, idempotency_keys::request_source.eq(&source)))
                 .on_conflict(idempotency_keys::id)
                 .do_nothing()
                 .execute(c)

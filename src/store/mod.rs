@@ -24,8 +24,10 @@ mod notifications;
 mod outbox;
 mod registrations;
 mod replays;
+mod resealing;
 mod retention;
 mod schema;
+mod sealed_columns;
 mod tx;
 mod url;
 
@@ -49,12 +51,14 @@ pub use idempotency::AnsweredRequest;
 pub use notifications::{
     DecidedBefore, KeptContent, NotificationFilter, NotificationRow, NotificationView,
 };
-pub use outbox::{CREDENTIALS, Claim, ClaimedJob, Ending, JobFilter, JobState, JobView, KINDS,
-    TOKEN_STATUS,
+pub use outbox::{
+    CREDENTIALS, Claim, ClaimedJob, Ending, JobFilter, JobState, JobView, KINDS, TOKEN_STATUS,
 };
 pub use registrations::RegistrationRow;
 pub use replays::Replay;
+pub use resealing::{Renewed, Scanned};
 pub use retention::{PurgedBatch, RetentionClass};
+pub use sealed_columns::{SEALED, SealedColumn};
 pub use tx::Tx;
 pub use url::DatabaseUrl;
 

@@ -35,6 +35,7 @@ diesel::table! {
         content -> Nullable<Binary>,
         payment -> Nullable<Binary>,
         decided_at -> BigInt,
+        identity_source -> Nullable<Binary>,
     }
 }
 
@@ -101,6 +102,7 @@ diesel::table! {
         digest -> Text,
         value -> Nullable<Binary>,
         relinking -> Bool,
+        digest_source -> Nullable<Binary>,
     }
 }
 
@@ -181,6 +183,7 @@ diesel::table! {
         status -> Integer,
         answer -> Text,
         created_at -> BigInt,
+        request_source -> Nullable<Binary>,
     }
 }
 
@@ -236,4 +239,13 @@ diesel::table! {
 }
 
 diesel::joinable!(tokens -> cards (card_id));
-diesel::allow_tables_to_appear_in_same_query!(card_holds, card_tokens, cards, erasures, tokens, deliveries, notifications, outbox);
+diesel::allow_tables_to_appear_in_same_query!(
+    card_holds,
+    card_tokens,
+    cards,
+    erasures,
+    tokens,
+    deliveries,
+    notifications,
+    outbox
+);

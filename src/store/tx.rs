@@ -11,7 +11,7 @@ use super::StoreError;
 use super::connection::AnyConnection;
 use crate::audit::Actor;
 use crate::domain::CardId;
-use crate::jose::{Place, StorageKeys};
+use crate::jose::{KeyedDigest, Place, StorageKeys};
 
 /// What the other files of this room hang their methods on.
 pub struct Tx<'a> {
@@ -62,6 +62,20 @@ impl<'a> Tx<'a> {
         row: &str,
     ) -> Result<Vec<u8>, StoreError> {
         Ok(self.keys.seal(plaintext, &Place { table, column, row })?)
+    }
+
+    /// The source of a digest, sealed for its row.
+    pub(super) fn seal_source(
+        &self,
+        digest: &KeyedDigest,
+        table: &'static str,
+        column: &'static str,
+        row: &str,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let source = digest.source.as_ref();
+        source
+            .map(|source| self.seal(source.expose(), table, column, row))
+            .transpose()
     }
 
     pub(super) fn open(

@@ -11,6 +11,9 @@
     reason = "a test may fail where it stands"
 )]
 
+#[allow(dead_code, reason = "the search uses the rest")]
+#[path = "../leaks/canaries.rs"]
+mod canaries;
 mod support;
 
 mod api;
@@ -91,7 +94,10 @@ mod processing_reloads;
 mod processing_rotation;
 mod refreshes;
 mod replay;
+mod reseal;
 mod retention;
+mod secrets;
+mod secrets_columns;
 mod shutdown;
 mod storage;
 mod storage_indexes;

@@ -44,9 +44,7 @@ pub fn decide(card: Option<Card>, input: Input, policy: &Policy) -> Decision {
         Input::DeleteConfirmed(input) => {
             deletion::confirm(known(card, &input.card_id), &input, policy)
         }
-        Input::TokenCommandDone(input) => {
-            tokens::done(known(card, &input.card_id), &input, policy)
-        }
+        Input::TokenCommandDone(input) => tokens::done(known(card, &input.card_id), &input, policy),
         Input::TokensRead(input) => tokens::read(known(card, &input.card_id), input, policy),
         Input::ContractStatus(input) => {
             tokens::contract_status(known(card, &input.card_id), &input, policy)
@@ -324,7 +322,9 @@ impl<'a> Judgement<'a> {
             );
         }
         if self.asks_get_card {
-            let kind = self.policy.lookup(self.policy.program_of(&self.card).as_deref());
+            let kind = self
+                .policy
+                .lookup(self.policy.program_of(&self.card).as_deref());
             let wait = match kind {
                 // What a token's program says is true at once.
                 JobKind::ReadTokens => 0,

@@ -1,7 +1,7 @@
 //! Sealing at rest.
 
 use super::*;
-use crate::jose::{KeyError, Place, SealError, StorageKeys, sealed_with};
+use crate::jose::{DigestSource, KeyError, Place, SealError, StorageKeys, sealed_with};
 
 const PLACE: Place<'_> = Place {
     table: "tokens",
@@ -118,8 +118,9 @@ fn an_earlier_key_opens_and_the_last_or_the_named_one_seals() {
 #[test]
 fn digests_depend_on_the_key_and_on_where_a_part_ends() {
     let keys = load(&[("k", '1')]);
-    let digest = keys.digest(&[b"ab", b"c"]);
-    assert_eq!(digest, keys.digest(&[b"ab", b"c"]));
+    let text = |parts: &[&[u8]]| keys.digest(parts).text;
+    let digest = text(&[b"ab", b"c"]);
+    assert_eq!(digest, text(&[b"ab", b"c"]));
     assert!(digest.starts_with("k:") && digest.len() == 66);
     for other in [
         &[&b"a"[..], b"bc"][..],
@@ -128,16 +129,33 @@ fn digests_depend_on_the_key_and_on_where_a_part_ends() {
         &[b"c", b"ab"],
         &[],
     ] {
-        assert_ne!(digest, keys.digest(other));
+        assert_ne!(digest, text(other));
     }
-    assert_ne!(digest[2..], load(&[("k", '2')]).digest(&[b"ab", b"c"])[2..]);
+    let of_another_key = load(&[("k", '2')]).digest(&[b"ab", b"c"]).text;
+    assert_ne!(digest[2..], of_another_key[2..]);
 }
 
 #[test]
-fn digests_under_all_keys_hold_those_of_earlier_rows() {
+fn a_digest_is_recognised_as_every_loaded_key_made_it() {
     let earlier = load(&[("a", '1')]).digest(&[b"x"]);
-    let keys = load(&[("a", '1'), ("b", '2')]);
-    assert_eq!(keys.digests(&[b"x"]), [keys.digest(&[b"x"]), earlier]);
+    let digest = load(&[("a", '1'), ("b", '2')]).digest(&[b"x"]);
+    assert!(digest.text.starts_with("b:"));
+    assert!(earlier.forms().all(|form| digest.is(form)));
+    assert!(!earlier.is(&digest.text));
+    assert!(
+        !load(&[("a", '3'), ("b", '2')])
+            .digest(&[b"x"])
+            .is(&earlier.text)
+    );
+}
+
+#[test]
+fn a_digest_is_made_anew_of_its_source_alone() {
+    let source = load(&[("a", '1')]).digest(&[b"x"]).source.unwrap();
+    let kept = DigestSource::parse(source.expose()).unwrap();
+    let keys = load(&[("b", '2')]);
+    assert_eq!(keys.digest_of(kept).text, keys.digest(&[b"x"]).text);
+    assert!(DigestSource::parse(&source.expose()[1..]).is_none());
 }
 
 #[test]

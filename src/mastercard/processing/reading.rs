@@ -141,7 +141,10 @@ fn details(fields: &Map<String, Value>, number: &str) -> BTreeMap<String, Value>
     });
     let others = others.map(|(name, value)| (name.clone(), value.clone()));
     match without_full_numbers(&Value::Object(others.collect())) {
-        Value::Object(kept) => kept.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+        Value::Object(kept) => kept
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .collect(),
         _ => BTreeMap::new(),
     }
 }

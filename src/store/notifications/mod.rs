@@ -11,6 +11,7 @@ use super::connection::on_backend;
 use super::schema::notifications;
 use super::{StoreError, Tx};
 use crate::domain::{Change, Flag, Hold, TraceStep, Verdict};
+use crate::jose::KeyedDigest;
 
 pub use reading::{KeptContent, NotificationFilter, NotificationView};
 
@@ -28,7 +29,7 @@ pub struct NotificationRow {
     pub reason: Option<String>,
     pub status: Option<String>,
     /// Keyed hash of the decrypted content; none while it cannot be read.
-    pub identity: Option<String>,
+    pub identity: Option<KeyedDigest>,
     /// No other effective item may have this identity.
     pub identity_is_unique: bool,
     pub verdict: Verdict,
@@ -74,19 +75,25 @@ struct Stored {
     content: Option<Vec<u8>>,
     payment: Option<Vec<u8>>,
     decided_at: i64,
+    identity_source: Option<Vec<u8>>,
 }
 
-/// Rows of one statement: SQLite takes 32,766 values, a row has 21.
+/// Rows of one statement: SQLite takes 32,766 values, a row has 22.
 const ROWS_A_STATEMENT: usize = 500;
+const VALUES_A_QUERY: usize = 10_000;
 
 impl Tx<'_> {
     /// Which of these identities an effective item already has.
     pub fn known_identities(&mut self, wanted: &[String]) -> Result<HashSet<String>, StoreError> {
-        let found: Vec<Option<String>> = notifications::table
-            .filter(notifications::unique_identity.eq_any(wanted))
-            .select(notifications::unique_identity)
-            .load(self.connection)?;
-        Ok(found.into_iter().flatten().collect())
+        let mut known = HashSet::new();
+        for wanted in wanted.chunks(VALUES_A_QUERY) {
+            let found: Vec<Option<String>> = notifications::table
+                .filter(notifications::unique_identity.eq_any(wanted))
+                .select(notifications::unique_identity)
+                .load(self.connection)?;
+            known.extend(found.into_iter().flatten());
+        }
+        Ok(known)
     }
 
     /// What is recorded already of the items of these deliveries, by delivery and index.
@@ -145,6 +152,9 @@ impl Tx<'_> {
             Some(plaintext) => self.seal(plaintext, "notifications", column, &id).map(Some),
             None => Ok(None),
         };
+        let identity = row.identity.as_ref();
+        let source = identity
+            .map(|digest| self.seal_source(digest, "notifications", "identity_source", &id));
         Ok(Stored {
             content: seal(&row.content, "content")?,
             payment: seal(&row.payment, "payment")?,
@@ -158,8 +168,11 @@ impl Tx<'_> {
             event_time: row.event_time,
             reason: row.reason.clone(),
             status: row.status.clone(),
-            unique_identity: row.identity.clone().filter(|_| row.identity_is_unique),
-            identity: row.identity.clone(),
+            unique_identity: identity
+                .filter(|_| row.identity_is_unique)
+                .map(|d| d.text.clone()),
+            identity: identity.map(|digest| digest.text.clone()),
+            identity_source: source.transpose()?.flatten(),
             verdict: row.verdict.name().to_owned(),
             hold: row.verdict.hold().map(|hold| hold.0.to_owned()),
             rule: row.rule.to_owned(),

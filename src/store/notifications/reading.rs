@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 
 use super::{Stored, from_json};
 use crate::domain::{Change, Flag, TraceStep};
+use crate::jose::{DigestSource, KeyedDigest};
 use crate::store::schema::notifications;
 use crate::store::{StoreError, Tx};
 
@@ -44,11 +45,16 @@ pub struct NotificationFilter {
 pub struct KeptContent {
     pub element: Zeroizing<Vec<u8>>,
     pub payment: Option<Zeroizing<Vec<u8>>>,
-    pub identity: Option<String>,
+    pub identity: Option<KeyedDigest>,
 }
 
-/// Sealed content, sealed payment data, identity.
-type KeptRow = (Option<Vec<u8>>, Option<Vec<u8>>, Option<String>);
+/// Sealed content, sealed payment data, identity and its sealed source.
+type KeptRow = (
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    Option<String>,
+    Option<Vec<u8>>,
+);
 
 impl Tx<'_> {
     /// One item, if it is known.
@@ -154,18 +160,34 @@ impl Tx<'_> {
                 notifications::content,
                 notifications::payment,
                 notifications::identity,
+                notifications::identity_source,
             ))
             .first(self.connection)
             .optional()?;
-        let Some((Some(content), payment, identity)) = row else {
+        let Some((Some(content), payment, identity, source)) = row else {
             return Ok(None);
         };
         let payment = payment.map(|sealed| self.open(&sealed, "notifications", "payment", id));
         Ok(Some(KeptContent {
             element: self.open(&content, "notifications", "content", id)?,
             payment: payment.transpose()?,
-            identity,
+            identity: match source {
+                Some(sealed) => Some(self.open_source(&sealed, id)?),
+                None => identity.map(KeyedDigest::without_source),
+            },
         }))
+    }
+
+    /// The identity of an item, of its sealed source.
+    pub(in crate::store) fn open_source(
+        &self,
+        sealed: &[u8],
+        id: &str,
+    ) -> Result<KeyedDigest, StoreError> {
+        let source = self.open(sealed, "notifications", "identity_source", id)?;
+        let source = DigestSource::parse(&source);
+        let damaged = StoreError::Damaged("the source of an identity cannot be read");
+        Ok(self.keys().digest_of(source.ok_or(damaged)?))
     }
 
     /// How many sealed numbers are kept in a card's items.

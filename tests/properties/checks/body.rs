@@ -95,7 +95,7 @@ fn said(element: Value, wire: &WireForm) -> String {
     format!(
         "{} {time:?} {payment} {}",
         parts(&item),
-        identity(keys(), &item, None)
+        identity(keys(), &item, None).text
     )
 }
 

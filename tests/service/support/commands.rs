@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::{TestDatabase, keys};
+use super::{TestDatabase, keys, leaks};
 
 /// What a command printed, and its exit code.
 #[derive(Debug)]
@@ -55,6 +55,7 @@ pub fn run(command: &mut Command, input: &str) -> Output {
     // A command that does not read it may be gone already.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = child.wait_with_output().unwrap();
+    leaks::keep("commands", &[&output.stdout[..], &output.stderr].concat());
     Output {
         code: output.status.code().unwrap(),
         stdout: String::from_utf8(output.stdout).unwrap(),

@@ -8,6 +8,8 @@ use diesel::{Connection, PgConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use super::leaks;
+
 /// Which database a test runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
@@ -22,9 +24,10 @@ pub enum TestDatabase {
 
 impl TestDatabase {
     pub fn new(backend: Backend) -> Self {
+        leaks::start_log();
         match backend {
             Backend::Sqlite => Self::Sqlite {
-                folder: tempfile::tempdir().unwrap(),
+                folder: leaks::database_folder(),
             },
             Backend::Postgres => {
                 let admin = std::env::var("TOKENKEEP_TEST_POSTGRES")

@@ -46,11 +46,13 @@ impl Client {
     }
 
     pub fn get(&self, url: &str, key: &str) -> Answer {
-        let request = self
-            .0
-            .get(url)
-            .header("authorization", format!("Bearer {key}"));
-        read(request.call().unwrap()).unwrap()
+        self.try_get(url, key).unwrap()
+    }
+
+    /// Asks; `Err` if no whole answer came.
+    pub fn try_get(&self, url: &str, key: &str) -> Result<Answer, ureq::Error> {
+        let key = format!("Bearer {key}");
+        read(self.0.get(url).header("authorization", key).call()?)
     }
 
     pub fn put(&self, url: &str, key: &str, body: &str) -> Answer {
@@ -73,9 +75,13 @@ impl Client {
 
 fn read(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer, ureq::Error> {
     let retry_after = response.headers().get("retry-after");
-    Ok(Answer {
+    let answer = Answer {
         status: response.status().as_u16(),
         retry_after: retry_after.map(|value| value.to_str().unwrap().to_owned()),
         text: response.body_mut().read_to_string()?,
-    })
+    };
+    if answer.status >= 400 {
+        super::leaks::keep("errors", answer.text.as_bytes());
+    }
+    Ok(answer)
 }

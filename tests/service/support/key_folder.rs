@@ -30,6 +30,41 @@ impl KeyFolder {
         Self(folder)
     }
 
+    /// A copy of all of the demonstration folder.
+    pub fn whole() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let from = format!("{}/.", keys().display());
+        let copied = std::process::Command::new("cp")
+            .args(["-r", &from])
+            .arg(folder.path())
+            .status();
+        assert!(copied.unwrap().success());
+        Self(folder)
+    }
+
+    /// Adds a storage key and makes it the one that seals.
+    pub fn seal_with(&self, id: &str) {
+        let digits: String = id
+            .bytes()
+            .cycle()
+            .take(32)
+            .map(|b| format!("{b:02x}"))
+            .collect();
+        fs::write(self.path().join(format!("storage/{id}.key")), digits).unwrap();
+        let file = self.path().join("keys.toml");
+        let kept = fs::read_to_string(&file).unwrap();
+        let kept: Vec<&str> = kept
+            .lines()
+            .filter(|l| !l.starts_with("storage ="))
+            .collect();
+        fs::write(file, format!("storage = \"{id}\"\n{}\n", kept.join("\n"))).unwrap();
+    }
+
+    /// Takes a storage key away.
+    pub fn remove_storage(&self, id: &str) {
+        fs::remove_file(self.path().join(format!("storage/{id}.key"))).unwrap();
+    }
+
     pub fn path(&self) -> &Path {
         self.0.path()
     }

@@ -2,11 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::{TestDatabase, keys};
+use super::{TestDatabase, keys, leaks};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tokenkeep");
 
@@ -26,7 +27,12 @@ impl Serve {
 
     /// Starts with more variables in its environment.
     pub fn start_with(database: &TestDatabase, variables: &[(&str, &str)]) -> Self {
-        Self::spawn(Command::new(PROGRAM), database, variables)
+        Self::start_on(database, &keys(), variables)
+    }
+
+    /// The same with a key folder of the test's own.
+    pub fn start_on(database: &TestDatabase, keys: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::spawn(Command::new(PROGRAM), (database, keys), variables)
     }
 
     /// Starts with so many file descriptors at most.
@@ -34,10 +40,14 @@ impl Serve {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\"")]);
         shell.arg(PROGRAM);
-        Self::spawn(shell, database, &[])
+        Self::spawn(shell, (database, &keys()), &[])
     }
 
-    fn spawn(mut program: Command, database: &TestDatabase, variables: &[(&str, &str)]) -> Self {
+    fn spawn(
+        mut program: Command,
+        (database, keys): (&TestDatabase, &Path),
+        variables: &[(&str, &str)],
+    ) -> Self {
         let mut child = program
             .args([
                 "serve",
@@ -47,9 +57,9 @@ impl Serve {
                 "127.0.0.1:0",
             ])
             .arg("--keys")
-            .arg(keys())
+            .arg(keys)
             .env("DATABASE_URL", database.url())
-            .env("RUST_LOG", "info")
+            .env("RUST_LOG", leaks::child_level())
             .envs(variables.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
@@ -59,6 +69,7 @@ impl Serve {
         let mut told = |what: &str| loop {
             let line = lines.next().expect("the service listens").unwrap();
             log.lock().unwrap().push(line.clone());
+            leaks::keep("serve", line.as_bytes());
             if let Some((_, rest)) = line.split_once(what) {
                 break rest.split('"').next().unwrap_or_default().to_owned();
             }
@@ -68,7 +79,10 @@ impl Serve {
         // Nobody may be blocked by a full pipe.
         let kept = log.clone();
         std::thread::spawn(move || {
-            lines.for_each(|line| kept.lock().unwrap().push(line.unwrap_or_default()));
+            for line in lines.map_while(Result::ok) {
+                leaks::keep("serve", line.as_bytes());
+                kept.lock().unwrap().push(line);
+            }
         });
         Self {
             child,
@@ -119,6 +133,11 @@ impl Serve {
         let (_, value) = lines.find(|(name, _)| *name == which).unwrap();
         let kilobytes = value.trim().trim_end_matches(" kB");
         kilobytes.parse::<u64>().unwrap() * 1024
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn is_running(&mut self) -> bool {

@@ -148,7 +148,9 @@ fn every_request_carries_the_headers_of_the_settings_and_a_correlation_id_of_its
     let issuer = issuer(&other, more);
     let command = TokenCommand::Suspend;
     for _ in 0..2 {
-        issuer.set_token_status(&contract(), None, command, keyring()).unwrap();
+        issuer
+            .set_token_status(&contract(), None, command, keyring())
+            .unwrap();
     }
     issuer.tokens_of_client("40000", keyring()).unwrap();
     let heard = other.heard();

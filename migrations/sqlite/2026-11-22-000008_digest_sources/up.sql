@@ -1,0 +1,5 @@
+-- What a keyed digest is made from, so that it can be made anew under another storage key.
+
+ALTER TABLE notifications ADD COLUMN identity_source BLOB;      -- SEALED
+ALTER TABLE card_tokens ADD COLUMN digest_source BLOB;          -- SEALED; outlives `value`
+ALTER TABLE idempotency_keys ADD COLUMN request_source BLOB;    -- SEALED

@@ -1,0 +1,107 @@
+//! The search for secrets in everything that the tests told and kept; `tests/run` ends with it.
+//!
+//! Logs, metrics, error answers, what commands printed, database files and the rows of PostgreSQL are searched
+//! for the numbers and cryptograms of the tests in six forms, and for anything that looks like a card number.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail where it stands"
+)]
+
+#[allow(dead_code, reason = "the tests use the rest")]
+mod canaries;
+mod forms;
+mod numbers;
+mod postgres;
+
+use std::path::{Path, PathBuf};
+
+use forms::Forms;
+
+/// What was found, and in how much.
+#[derive(Default)]
+struct Search {
+    bytes: usize,
+    sources: usize,
+    hits: Vec<String>,
+}
+
+impl Search {
+    fn look(&mut self, forms: &Forms, place: &str, bytes: &[u8]) {
+        self.bytes += bytes.len();
+        self.sources += 1;
+        let found = forms.find(bytes).into_iter().chain(numbers::find(bytes));
+        self.hits.extend(found.map(|hit| format!("{place}: {hit}")));
+    }
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => files(&path, found),
+            false => found.push(path),
+        }
+    }
+}
+
+#[test]
+fn w29_nothing_that_the_tests_told_or_kept_holds_a_secret() {
+    let folder = std::env::var_os("TOKENKEEP_TEST_LEAKS").expect("run tests/run");
+    let forms = Forms::new();
+    let mut search = Search::default();
+    let mut kept = Vec::new();
+    files(Path::new(&folder), &mut kept);
+    for file in &kept {
+        search.look(
+            &forms,
+            &file.display().to_string(),
+            &std::fs::read(file).unwrap(),
+        );
+    }
+    let rows = |place: &str, text: &str| search.look(&forms, place, text.as_bytes());
+    postgres::each_database(rows);
+    let Search {
+        bytes,
+        sources,
+        hits,
+    } = search;
+    println!(
+        "W-29 {} hits in {bytes} bytes of {sources} files and databases",
+        hits.len()
+    );
+    hits.iter().take(50).for_each(|hit| println!("{hit}"));
+    assert!(hits.is_empty());
+}
+
+#[test]
+fn w29_the_search_finds_each_form() {
+    let forms = Forms::new();
+    for (form, text) in [
+        ("plain", "a5480980000000011b"),
+        ("spaced", "card 5480 9800 0000 0011."),
+        ("spaced", "card 5480-9800-0000-0011."),
+        ("base64", "NTQ4MDk4MDAwMDAwMDAxMQ=="),
+        ("base64", "eDU0ODA5ODAwMDAwMDAwMTE="),
+        ("base64", "eHg1NDgwOTgwMDAwMDAwMDEx"),
+        ("hex", "35343830393830303030303030303131"),
+        (
+            "URL-encoded",
+            "%35%34%38%30%39%38%30%30%30%30%30%30%30%30%31%31",
+        ),
+        ("plain", "said: a demonstration cryptogram"),
+    ] {
+        let found = forms.find(text.as_bytes());
+        assert!(
+            found.iter().any(|hit| hit.contains(form)),
+            "{form}: {found:?}"
+        );
+    }
+    assert!(forms.find(b"5480981234 and 1784541600000").is_empty());
+    assert_eq!(numbers::find(b"x=\"5555555555554444\"").len(), 1);
+    assert_eq!(numbers::find(b"card 5480981234567890,").len(), 1);
+    assert!(numbers::find(b"at 1784541600000, id ab5555555555554444, 5555555555554445").is_empty());
+}
