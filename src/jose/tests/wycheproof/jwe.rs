@@ -113,7 +113,7 @@ fn j22_a_point_that_is_on_no_curve_is_refused_before_anything_is_computed_with_i
             return;
         };
         let keyring = demonstration_keys();
-        let tests = groups.iter().flat_map(|group| tests_of(group));
+        let tests = groups.iter().flat_map(tests_of);
         let test = tests.into_iter().find(|test| id(test) == known).unwrap();
         let token = token(test, "jwe").unwrap();
         let begun = Instant::now();

@@ -43,6 +43,7 @@ impl OtherSide {
 fn serve(stream: &TcpStream, reply: &Mutex<Reply>) -> io::Result<()> {
     let mut input = BufReader::new(stream);
     let mut output = stream;
+    stream.set_nodelay(true)?;
     loop {
         let mut length = 0;
         loop {
