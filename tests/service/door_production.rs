@@ -82,7 +82,7 @@ fn production_refuses_a_listeners_key_that_others_may_read() {
 #[test]
 fn an_authority_alone_is_refused_at_the_start_whatever_the_environment() {
     let alone = ASKING.replace("client_subjects = [\"cn:ws.sender.example\"]\n", "");
-    let told = load(&alone).err().expect("a mistake");
+    let told = load(&alone).expect_err("a mistake");
     let expected =
         "receiver.tls.client_authorities: a certificate authority alone is no authentication";
     assert!(told.contains(expected), "{told}");
