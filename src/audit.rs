@@ -38,6 +38,8 @@ pub enum Act {
     KeysGenerated,
     KeysLoaded,
     KeysRefused,
+    /// Stored values are sealed anew under another key: one record when it begins, one when it ends.
+    KeysResealed,
     Purged,
     AuditVerified,
 }
@@ -69,6 +71,7 @@ impl Act {
             Self::KeysGenerated => "keys.generate",
             Self::KeysLoaded => "keys.load",
             Self::KeysRefused => "keys.refuse",
+            Self::KeysResealed => "keys.reseal",
             Self::Purged => "purge",
             Self::AuditVerified => "audit.verify",
         }

@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use super::Common;
 use super::failure::Failure;
 use super::tables::{print_json, progress_style};
-use crate::store::{Renewed, SEALED, Scanned, SealedColumn, Store, StoreError, Tx};
+use crate::audit::Act;
+use crate::store::{Entry, Renewed, SEALED, Scanned, SealedColumn, Store, StoreError, Tx};
+use crate::telemetry::Clock;
 
 #[derive(Args)]
 pub struct ResealArgs {
@@ -36,6 +38,7 @@ pub fn run(common: &Common, args: &ResealArgs) -> Result<(), Failure> {
         batch: args.batch as usize,
     };
     let total: usize = work.left()?.iter().map(|(_, left)| left).sum();
+    work.record("begun", json!({ "left": total }))?;
     let bar = ProgressBar::new(total as u64).with_style(progress_style("values"));
     let mut outcome = Outcome::default();
     for _ in 0..ROUNDS {
@@ -49,6 +52,8 @@ pub fn run(common: &Common, args: &ResealArgs) -> Result<(), Failure> {
         }
     }
     bar.finish_and_clear();
+    let (resealed, left) = (outcome.resealed, outcome.left_count());
+    work.record("ended", json!({ "resealed": resealed, "left": left }))?;
     outcome.print(&work.store, args.json)?;
     outcome.verdict()
 }
@@ -95,6 +100,19 @@ struct Work {
 }
 
 impl Work {
+    /// The values themselves are sealed in many transactions: whoever was killed is known by its beginning.
+    fn record(&self, outcome: &'static str, details: Value) -> Result<(), StoreError> {
+        self.store.write(|tx| {
+            tx.audit(Entry {
+                act: Act::KeysResealed,
+                object: self.store.keys().active_id(),
+                outcome,
+                details,
+                at: Clock::system().now(),
+            })
+        })
+    }
+
     /// Renews what is under another key, in the order of the rows' ids.
     fn renew(
         &self,
@@ -214,7 +232,8 @@ impl Outcome {
         }
         if left == 0 && !earlier.is_empty() {
             println!(
-                "No longer needed here, and may be removed: {} (backups made before still need it).",
+                "No stored value needs it any more: {}. `audit verify` needs it as long as records of its \
+                 time are kept, and backups made before do.",
                 earlier.join(", ")
             );
         }

@@ -8,17 +8,17 @@ use tokenkeep::store::{AuditRecord, Entry, FaultKind, Head, Store};
 use crate::support::audit::{records, store};
 use crate::support::commands::tokenkeep;
 use crate::support::sql::sql;
-use crate::support::{Backend, START, TestDatabase};
+use crate::support::{Backend, START, TestDatabase, is_full};
 
 /// Records of each of the chains that are edited.
 const CHAINS: usize = 3;
 const RECORDS: i64 = 12;
 /// Edits of one run: more in the full one.
 fn edits(backend: Backend) -> u64 {
-    match (std::env::var_os("TOKENKEEP_TEST_FULL"), backend) {
-        (Some(_), _) => 1000,
-        (None, Backend::Sqlite) => 300,
-        (None, Backend::Postgres) => 100,
+    match (is_full(), backend) {
+        (true, _) => 1000,
+        (false, Backend::Sqlite) => 300,
+        (false, Backend::Postgres) => 100,
     }
 }
 

@@ -13,16 +13,13 @@ use tokenkeep::store::ApiKey;
 
 use crate::support::audit::{records, store};
 use crate::support::serve::Serve;
-use crate::support::{Backend, Client, START, SetOnDrop, TestDatabase, wait_until};
+use crate::support::{Backend, Client, START, SetOnDrop, TestDatabase, is_full, wait_until};
 
 const SENDERS: usize = 4;
 
 /// How often each process is killed: more in the full run.
 fn kills() -> usize {
-    match std::env::var_os("TOKENKEEP_TEST_FULL") {
-        Some(_) => 20,
-        None => 4,
-    }
+    if is_full() { 20 } else { 4 }
 }
 
 /// Registers cards until told to stop; returns those that were answered.

@@ -7,7 +7,7 @@ use tokenkeep::store::NotificationFilter;
 
 use crate::support::build::{KID, NUMBER_1, payment_jwe, plain, refresh_with};
 use crate::support::key_folder::{KeyFolder, LateKey};
-use crate::support::{App, Backend, START};
+use crate::support::{App, Backend, START, is_full};
 
 const EXPIRY: (&str, &str) = ("12", "2031");
 /// Notifications in a second, and in one body.
@@ -18,9 +18,9 @@ const STEPS: u32 = 4;
 
 /// A minute where the full length is asked for.
 fn step() -> Duration {
-    match std::env::var_os("TOKENKEEP_TEST_FULL") {
-        Some(_) => Duration::from_secs(60) / STEPS,
-        None => Duration::from_millis(2_200),
+    match is_full() {
+        true => Duration::from_secs(60) / STEPS,
+        false => Duration::from_millis(2_200),
     }
 }
 

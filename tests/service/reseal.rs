@@ -14,14 +14,10 @@ use crate::support::key_folder::KeyFolder;
 use crate::support::sealed::{shop_with_every_secret, unreadable};
 use crate::support::serve::Serve;
 use crate::support::sql::sql;
-use crate::support::{Backend, Client, START, SetOnDrop, TestDatabase, wait_until};
+use crate::support::{Backend, Client, START, SetOnDrop, TestDatabase, is_full, wait_until};
 
 const OLD: &str = "demo-storage";
 const NEW: &str = "storage-2027";
-
-fn is_full() -> bool {
-    std::env::var("TOKENKEEP_TEST_FULL").is_ok_and(|value| value == "1")
-}
 
 fn reseal(database: &TestDatabase, keys: &KeyFolder) -> Output {
     let folder = keys.path().to_str().unwrap();

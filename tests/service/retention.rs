@@ -13,7 +13,7 @@ use crate::support::audit::{contains, records, store};
 use crate::support::build::{NUMBER_1, plain, refresh, status};
 use crate::support::commands::{tokenkeep, with};
 use crate::support::sql::sql;
-use crate::support::{App, Backend, START, TestDatabase};
+use crate::support::{App, Backend, START, TestDatabase, is_full};
 
 /// Makes everything but the audit and the marks of the cards as old as can be.
 const AGED: &str = "UPDATE deliveries SET received_at = 1; UPDATE notifications SET decided_at = 1; \
@@ -22,10 +22,7 @@ const AGED: &str = "UPDATE deliveries SET received_at = 1; UPDATE notifications 
 
 /// Bulk rows: more in the full run.
 fn bulk() -> i64 {
-    match std::env::var_os("TOKENKEEP_TEST_FULL") {
-        Some(_) => 100_000,
-        None => 1000,
-    }
+    if is_full() { 100_000 } else { 1000 }
 }
 
 fn named(mut element: Value, name: &str) -> Value {

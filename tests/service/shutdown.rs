@@ -186,7 +186,7 @@ fn w36_a_request_whose_body_is_under_way_when_the_stop_comes_is_kept_and_answere
         drop(idle_connections(public));
     }
     std::thread::scope(|scope| {
-        let stopping = scope.spawn(|| app.stop());
+        let stopping = scope.spawn(|| app.stop_at_once());
         wait_until("nobody listens any more", || {
             TcpStream::connect(public).is_err()
         });
@@ -225,7 +225,7 @@ fn w36_requests_that_wait_for_a_commit_when_the_stop_comes_are_answered_after_it
             .map(|number| scope.spawn(move || post(number)))
             .collect();
         wait_until("the queue is full", || refused.load(Ordering::SeqCst) > 0);
-        let stopping = scope.spawn(|| app.stop());
+        let stopping = scope.spawn(|| app.stop_at_once());
         wait_until("nobody listens any more", || {
             TcpStream::connect(public).is_err()
         });
