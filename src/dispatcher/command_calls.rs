@@ -9,6 +9,9 @@ use crate::domain::{CardId, Job, JobKind, ProgramToken, TokenCommand};
 use crate::store::{ClaimedJob, Ending, JobState, StoreError, Tx};
 use crate::upstream::{CallFailure, FailureClass};
 
+/// Why a command that a newer one replaces is over.
+pub(super) const SUPERSEDED: &str = "superseded by a newer command";
+
 /// What a call needs beside its row.
 struct Plan {
     command: TokenCommand,
@@ -141,6 +144,9 @@ fn end(
     if failure.class == FailureClass::NotThere {
         ending.reason = Some("not-found".to_owned());
     }
+    if ending.state != JobState::Done && gives_way(tx, job, (card_id, plan.command))? {
+        ending = done(JobState::Discarded, Some(SUPERSEDED), None);
+    }
     let is_parked = ending.state == JobState::Parked;
     let ended = Ended::write(tx, job, ending, now)?;
     if is_parked {
@@ -152,6 +158,18 @@ fn end(
         tx.queue_job(card_id, &read, None, now)?;
     }
     Ok(ended)
+}
+
+/// Whether a newer command of equal scope was given while this one ran: once it waits again it would
+/// only be in the way.
+fn gives_way(
+    tx: &mut Tx<'_>,
+    job: &ClaimedJob,
+    (card_id, command): (&CardId, TokenCommand),
+) -> Result<bool, StoreError> {
+    let open = tx.open_commands(card_id)?.into_iter();
+    let mut newer = open.skip_while(|open| open.job != job.id).skip(1);
+    Ok(command != TokenCommand::Deactivate && newer.any(|open| open.token == job.token_id))
 }
 
 /// Whether the card still has what a command is for: what moved to another card is not gone.

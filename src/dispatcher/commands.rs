@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::command_calls::SUPERSEDED;
 use super::deletion::{Deletion, DeletionRequest, delete_in};
 use super::token_records::register;
 use crate::audit::Act;
@@ -188,11 +189,10 @@ fn give(
     now: i64,
 ) -> Result<Commanded, StoreError> {
     let open = tx.open_commands(&card.id)?;
-    let superseded = "superseded by a newer command";
     match rule_on_command(card, token_id, command, &open) {
         Ruling::Illegal { from } => Ok(Commanded::Illegal(from)),
         Ruling::NoChange { supersedes, job } => {
-            tx.end_commands(&supersedes, JobState::Discarded, superseded, now)?;
+            tx.end_commands(&supersedes, JobState::Discarded, SUPERSEDED, now)?;
             let job = match job {
                 Some(job) => tx.job(&job)?,
                 None => None,
@@ -200,7 +200,7 @@ fn give(
             Ok(Commanded::NoChange(job.map(Box::new)))
         }
         Ruling::Queue { supersedes } => {
-            tx.end_commands(&supersedes, JobState::Discarded, superseded, now)?;
+            tx.end_commands(&supersedes, JobState::Discarded, SUPERSEDED, now)?;
             let job = tx.queue_command(&card.id, token_id, command, now)?;
             Ok(Commanded::Queued(Box::new(job)))
         }

@@ -82,7 +82,9 @@ fn a_newer_command_takes_the_place_of_a_waiting_one_but_never_of_a_deactivation(
         ("RESUME", &["discarded", "waiting"]),
         ("DEACTIVATE", &["discarded", "discarded", "waiting"]),
     ] {
-        shop.give(CONTRACT, command, None);
+        // At the same moment: a minute later the one that waits could be under way again.
+        let reply = shop.command(CONTRACT, command, None);
+        assert_eq!(reply.status, 202, "{command}: {}", reply.body);
         wait_until(command, || {
             let last = shop.job(CONTRACT, "token_status");
             last.attempts > 0 && last.state == "waiting"
@@ -104,6 +106,25 @@ fn a_newer_command_takes_the_place_of_a_waiting_one_but_never_of_a_deactivation(
         (200, Some("no_change"))
     );
     assert_eq!(states(&shop, CONTRACT).len(), 3);
+}
+
+#[rstest]
+fn a_command_that_ran_when_a_newer_one_was_given_does_not_stand_in_its_way(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let shop = Shop::with_contract(backend);
+    shop.sandbox
+        .answer_next(SetTokenStatus, Fault::service_error(503));
+    shop.sandbox.hold(SetTokenStatus);
+    shop.give(CONTRACT, "SUSPEND", None);
+    shop.wait_for_calls(SetTokenStatus, 1);
+    let newer = shop.command(CONTRACT, "RESUME", None);
+    assert_eq!(newer.status, 202, "{}", newer.body);
+    shop.sandbox.release();
+    wait_until("the newer one is done", || {
+        states(&shop, CONTRACT) == ["discarded", "done"]
+    });
+    assert_eq!(there(&shop, NUMBER), "Active");
 }
 
 #[rstest]
