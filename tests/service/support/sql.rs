@@ -159,10 +159,14 @@ impl Sql<'_> {
             TestDatabase::Sqlite { .. } => self.execute(
                 "ALTER TABLE deliveries RENAME TO away; ALTER TABLE api_keys RENAME TO keys_away",
             ),
-            TestDatabase::Postgres { .. } => self.administer(
-                "ALTER DATABASE {name} ALLOW_CONNECTIONS false; \
-                 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
-            ),
+            TestDatabase::Postgres { .. } => {
+                // One after the other: sent together they would be one transaction, and who was cut off
+                // could connect again before its end.
+                self.administer("ALTER DATABASE {name} ALLOW_CONNECTIONS false");
+                self.administer(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
+                );
+            }
         }
     }
 
