@@ -91,7 +91,7 @@ enum Command {
     /// The keys that open what Mastercard encrypts, and those that seal what is stored
     #[command(subcommand)]
     Keys(keys::KeysCommand),
-    /// Removes what is kept longer than the settings say ([retention])
+    /// Removes what is kept longer than the settings say (`[retention]`)
     ///
     /// A batch a transaction, each recorded in the audit. Run again after it was interrupted, the
     /// command goes on where it stopped. Cards on hold are left alone.
