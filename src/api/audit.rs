@@ -10,12 +10,14 @@ use actix_web::dev::ServiceRequest;
 use actix_web::http::StatusCode;
 use actix_web::web;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::access::Caller;
 use super::{Api, blocking, storage_failed};
 use crate::audit::{Act, Actor};
 use crate::receiver::problem::Problem;
 use crate::store::Entry;
+use crate::upstream::could_hold_a_number;
 
 /// One address is recorded this often.
 const EVERY: Duration = Duration::from_secs(60);
@@ -56,9 +58,19 @@ impl Refused {
     }
 }
 
-/// The path of a request, as it is recorded.
+/// The path of a request, as it is recorded; only its route where a full number could stand in it.
 pub(super) fn path(request: &ServiceRequest) -> String {
-    request.uri().path().chars().take(LONGEST_PATH).collect()
+    let path = request.uri().path();
+    // Our own ids are UUIDs, an item's with a dot and a number behind it.
+    let is_ours = |segment: &str| {
+        let id = segment.split('.').next().unwrap_or_default();
+        Uuid::parse_str(id).is_ok()
+    };
+    let mut segments = path.split('/').filter(|segment| !is_ours(segment));
+    match segments.any(could_hold_a_number) {
+        true => request.match_pattern().unwrap_or_default(),
+        false => path.chars().take(LONGEST_PATH).collect(),
+    }
 }
 
 impl Api {

@@ -19,21 +19,7 @@ pub(super) fn register(
 ) -> Result<Card, StoreError> {
     let id = registration.card_id.clone();
     let now = registration.received_at;
-    let mut row = RegistrationRow {
-        card_id: id.as_str().to_owned(),
-        card_order: 0,
-        received_at: now,
-        program: registration.program.clone(),
-        consumer_reference: registration.consumer_reference.clone(),
-        content: canonical(&json!(registration.masked)),
-        payment: None,
-        changes: Vec::new(),
-        tokens: registration
-            .tokens
-            .iter()
-            .map(|seen| seen.id.clone())
-            .collect(),
-    };
+    let mut row = RegistrationRow::of(&registration, None);
     let decision = decide(card, Input::Registration(registration), policy);
     tx.write_decision(&id, &decision, policy, None, now)?;
     let card = decision

@@ -6,7 +6,6 @@ use crate::audit::Act;
 use crate::domain::{
     Card, Input, Job, JobKind, Policy, ProgramToken, Registration, Rule, TokensOfCard, decide,
 };
-use crate::jose::json::canonical;
 use crate::notification::payment_json;
 use crate::store::{Entry, KnownToken, RegistrationRow, Store, StoreError, Tx};
 
@@ -106,17 +105,7 @@ fn register_in(
         .partition(|(known, _)| known.is_of_another(&id));
     let mut registration = registering.registration;
     registration.tokens = here.iter().map(|(known, _)| known.seen()).collect();
-    let mut row = RegistrationRow {
-        card_id: id.as_str().to_owned(),
-        card_order: 0,
-        received_at: now,
-        program: registration.program.clone(),
-        consumer_reference: registration.consumer_reference.clone(),
-        content: canonical(&json!(registration.masked)),
-        payment: registration.token.as_ref().map(payment_json),
-        changes: Vec::new(),
-        tokens: here.iter().map(|(known, _)| known.id.clone()).collect(),
-    };
+    let mut row = RegistrationRow::of(&registration, registration.token.as_ref().map(payment_json));
     let decision = decide(card, Input::Registration(registration), policy);
     if decision.rule == Rule::TERMINAL {
         return Ok(Registered::Ended);

@@ -1,13 +1,15 @@
 //! Registrations: what the merchant's app said of its cards, recorded as an input.
 
 use diesel::prelude::*;
+use serde_json::json;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::notifications::to_json;
 use super::schema::registrations;
 use super::{StoreError, Tx};
-use crate::domain::Change;
+use crate::domain::{Change, Registration};
+use crate::jose::json::canonical;
 
 /// A registration with what it changed, to be recorded.
 pub struct RegistrationRow {
@@ -25,6 +27,27 @@ pub struct RegistrationRow {
     pub changes: Vec<Change>,
     /// Our ids of the tokens it named.
     pub tokens: Vec<String>,
+}
+
+impl RegistrationRow {
+    /// The row of a registration that is not decided yet. `payment` is its token, to be sealed.
+    pub fn of(registration: &Registration, payment: Option<Zeroizing<Vec<u8>>>) -> Self {
+        Self {
+            card_id: registration.card_id.as_str().to_owned(),
+            card_order: 0,
+            received_at: registration.received_at,
+            program: registration.program.clone(),
+            consumer_reference: registration.consumer_reference.clone(),
+            content: canonical(&json!(registration.masked)),
+            payment,
+            changes: Vec::new(),
+            tokens: registration
+                .tokens
+                .iter()
+                .map(|seen| seen.id.clone())
+                .collect(),
+        }
+    }
 }
 
 #[derive(Insertable)]

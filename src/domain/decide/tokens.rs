@@ -17,12 +17,10 @@ const REPLACED: [&str; 2] = ["41", "43"];
 /// The other side did what a command says.
 pub(super) fn done(card: Card, input: &TokenCommandDone, policy: &Policy) -> Decision {
     let rank = Rank::timed(input.received_at);
-    let mut judgement = Judgement::new(card, rank, input.received_at, policy);
-    judgement.card.inputs_decided += 1;
-    if judgement.card.terminal.is_some() {
-        judgement.note("card", "has ended: nothing revives it".to_owned());
-        return judgement.finish(Verdict::Stale, Rule::TERMINAL, Vec::new());
-    }
+    let mut judgement = match of_living(card, rank, input.received_at, policy) {
+        Ok(judgement) => judgement,
+        Err(stale) => return *stale,
+    };
     let target = input.command.target();
     let shown_before = judgement.card.status_word();
     let outcomes = judgement.each_token(|token| {
@@ -38,12 +36,10 @@ pub(super) fn done(card: Card, input: &TokenCommandDone, policy: &Policy) -> Dec
 
 /// What the program's reads say of the card's tokens.
 pub(super) fn read(card: Card, input: TokensRead, policy: &Policy) -> Decision {
-    let mut judgement = Judgement::new(card, input.rank, input.received_at, policy);
-    judgement.card.inputs_decided += 1;
-    if judgement.card.terminal.is_some() {
-        judgement.note("card", "has ended: nothing revives it".to_owned());
-        return judgement.finish(Verdict::Stale, Rule::TERMINAL, Vec::new());
-    }
+    let mut judgement = match of_living(card, input.rank, input.received_at, policy) {
+        Ok(judgement) => judgement,
+        Err(stale) => return *stale,
+    };
     let shown_before = judgement.card.status_word();
     match input.is_not_there {
         true => judgement.not_there(),
@@ -68,12 +64,10 @@ pub(super) fn read(card: Card, input: TokensRead, policy: &Policy) -> Decision {
 /// The issuer tells the status of the card contract.
 pub(super) fn contract_status(card: Card, input: &ContractStatus, policy: &Policy) -> Decision {
     let rank = Rank::timed(input.received_at);
-    let mut judgement = Judgement::new(card, rank, input.received_at, policy);
-    judgement.card.inputs_decided += 1;
-    if judgement.card.terminal.is_some() {
-        judgement.note("card", "has ended: nothing revives it".to_owned());
-        return judgement.finish(Verdict::Stale, Rule::TERMINAL, Vec::new());
-    }
+    let mut judgement = match of_living(card, rank, input.received_at, policy) {
+        Ok(judgement) => judgement,
+        Err(stale) => return *stale,
+    };
     let shown_before = judgement.card.status_word();
     let before = judgement.card.contract_status.replace(input.code.clone());
     if before.as_ref() != Some(&input.code) {
@@ -93,6 +87,26 @@ pub(super) fn contract_status(card: Card, input: &ContractStatus, policy: &Polic
         false => Verdict::Applied,
     };
     judgement.finish(verdict, Rule::CONTRACT_STATUS, Vec::new())
+}
+
+/// The judgement of a living card; of one that has ended the decision, which revives nothing.
+fn of_living(
+    card: Card,
+    rank: Rank,
+    received_at: i64,
+    policy: &Policy,
+) -> Result<Judgement<'_>, Box<Decision>> {
+    let mut judgement = Judgement::new(card, rank, received_at, policy);
+    judgement.card.inputs_decided += 1;
+    if judgement.card.terminal.is_none() {
+        return Ok(judgement);
+    }
+    judgement.note("card", "has ended: nothing revives it".to_owned());
+    Err(Box::new(judgement.finish(
+        Verdict::Stale,
+        Rule::TERMINAL,
+        Vec::new(),
+    )))
 }
 
 /// Applied if anything changed, stale if all that was said is older than what is known.
