@@ -1,7 +1,8 @@
 //! The search for secrets in everything that the tests told and kept; `tests/run` ends with it.
 //!
-//! Logs, metrics, error answers, what commands printed, database files and the rows of PostgreSQL are searched
-//! for the numbers and cryptograms of the tests in six forms, and for anything that looks like a card number.
+//! Logs, metrics, answers, what commands printed, the environment of processes, SQLite's files, PostgreSQL's rows
+//! and its log of writes are searched for the numbers, cryptograms and keys of the tests in six forms, and for
+//! anything that looks like a card number.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +17,7 @@ mod canaries;
 mod forms;
 mod numbers;
 mod postgres;
+mod secrets;
 
 use std::path::{Path, PathBuf};
 
@@ -50,17 +52,21 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 
 #[test]
 fn w29_nothing_that_the_tests_told_or_kept_holds_a_secret() {
-    let folder = std::env::var_os("TOKENKEEP_TEST_LEAKS").expect("run tests/run");
-    let forms = Forms::new();
-    let mut search = Search::default();
+    let folder = |variable| PathBuf::from(std::env::var_os(variable).expect("run tests/run"));
     let mut kept = Vec::new();
-    files(Path::new(&folder), &mut kept);
+    files(&folder("TOKENKEEP_TEST_LEAKS"), &mut kept);
+    let is_secret = |file: &PathBuf| file.extension().is_some_and(|kind| kind == "secrets");
+    let (made, mut kept): (Vec<_>, Vec<_>) = kept.into_iter().partition(is_secret);
+    files(&folder("TOKENKEEP_TEST_CLUSTER").join("pg_wal"), &mut kept);
+    let secrets = secrets::all(&made);
+    let forms = Forms::of(&secrets);
+    let mut search = Search::default();
     for file in &kept {
-        search.look(
-            &forms,
-            &file.display().to_string(),
-            &std::fs::read(file).unwrap(),
-        );
+        // PostgreSQL gives up a file of its log while this reads.
+        let Ok(bytes) = std::fs::read(file) else {
+            continue;
+        };
+        search.look(&forms, &file.display().to_string(), &bytes);
     }
     let rows = |place: &str, text: &str| search.look(&forms, place, text.as_bytes());
     postgres::each_database(rows);
@@ -70,8 +76,9 @@ fn w29_nothing_that_the_tests_told_or_kept_holds_a_secret() {
         hits,
     } = search;
     println!(
-        "W-29 {} hits in {bytes} bytes of {sources} files and databases",
-        hits.len()
+        "W-29 {} hits of {} secrets in {bytes} bytes of {sources} files and tables",
+        hits.len(),
+        secrets.len()
     );
     hits.iter().take(50).for_each(|hit| println!("{hit}"));
     assert!(hits.is_empty());
@@ -79,7 +86,8 @@ fn w29_nothing_that_the_tests_told_or_kept_holds_a_secret() {
 
 #[test]
 fn w29_the_search_finds_each_form() {
-    let forms = Forms::new();
+    let secrets = secrets::all(&[]);
+    let forms = Forms::of(&secrets);
     for (form, text) in [
         ("plain", "a5480980000000011b"),
         ("spaced", "card 5480 9800 0000 0011."),
@@ -100,8 +108,12 @@ fn w29_the_search_finds_each_form() {
             "{form}: {found:?}"
         );
     }
+    let key = std::fs::read("keys/signing/demo-alliance.pem").unwrap();
+    assert!(!forms.find(&key).is_empty());
+    assert!(!forms.find(&secrets[secrets.len() - 1]).is_empty());
     assert!(forms.find(b"5480981234 and 1784541600000").is_empty());
     assert_eq!(numbers::find(b"x=\"5555555555554444\"").len(), 1);
     assert_eq!(numbers::find(b"card 5480981234567890,").len(), 1);
     assert!(numbers::find(b"at 1784541600000, id ab5555555555554444, 5555555555554445").is_empty());
+    assert!(numbers::find(b"seconds 0.5555555555554444").is_empty());
 }

@@ -18,8 +18,9 @@ pub fn find(bytes: &[u8]) -> Vec<String> {
             .count();
         at = start + length;
         let stands_alone = |byte: Option<&u8>| !byte.is_some_and(u8::is_ascii_alphanumeric);
-        let is_alone = stands_alone(start.checked_sub(1).and_then(|at| bytes.get(at)))
-            && stands_alone(bytes.get(at));
+        let before = |count| start.checked_sub(count).and_then(|at| bytes.get(at));
+        let is_fraction = before(1) == Some(&b'.') && before(2).is_some_and(u8::is_ascii_digit);
+        let is_alone = !is_fraction && stands_alone(before(1)) && stands_alone(bytes.get(at));
         let digits = std::str::from_utf8(&bytes[start..at]).unwrap();
         if is_alone && is_number(digits) && !ALLOWED.contains(&digits) {
             found.push(format!(

@@ -1,6 +1,7 @@
 //! Everything this process and its children tell, kept for the search that `tests/run` ends with.
 //!
-//! `TOKENKEEP_TEST_LEAKS` names the folder; without it nothing is kept.
+//! `TOKENKEEP_TEST_LEAKS` names the folder; without it nothing is kept. Keys that tests make are kept beside it, to be
+//! looked for.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -16,12 +17,17 @@ static FOLDER: LazyLock<Option<PathBuf>> =
     LazyLock::new(|| std::env::var_os("TOKENKEEP_TEST_LEAKS").map(PathBuf::from));
 static FILES: LazyLock<Mutex<HashMap<&str, File>>> = LazyLock::new(Mutex::default);
 
+/// Keeps a secret that the test made.
+pub fn look_for(secret: &str) {
+    keep("secrets", secret.as_bytes());
+}
+
 /// Keeps what was told, by kind.
 pub fn keep(kind: &'static str, told: &[u8]) {
     let Some(folder) = &*FOLDER else { return };
     let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
     let file = files.entry(kind).or_insert_with(|| {
-        let path = folder.join(format!("{kind}-{}", std::process::id()));
+        let path = folder.join(format!("{}.{kind}", std::process::id()));
         OpenOptions::new()
             .create(true)
             .append(true)

@@ -133,6 +133,7 @@ impl App {
 
     pub fn new_key(&self, role: AccessRole, name: &str) -> String {
         let key = new_key(role).unwrap();
+        leaks::look_for(&key);
         let kept = ApiKey {
             name: name.to_owned(),
             role: role.name().to_owned(),
