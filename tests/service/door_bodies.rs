@@ -10,8 +10,8 @@ use crate::support::raw::{Connection, Reply, exchange, post};
 use crate::support::{App, Backend, START};
 use crate::wire::{latest, shown, verdict};
 
-/// Digits that no answer may hold.
-const CANARY: &str = "9988776655443322";
+/// A number, by its check digit, that no answer may hold; where it stands in for a word, it is not kept either.
+const CANARY: &str = "9988776655443325";
 const LIST: &str = "digitalCardUpdateNotifications";
 const ENCRYPTED: &str = "encryptedDigitalCardUpdateNotifications";
 
