@@ -66,10 +66,11 @@ fn list(common: &Common, as_json: bool) -> Result<(), Failure> {
     let settings = common.settings(Vec::new())?;
     Keyring::load(&settings.keys, OpenPolicy::default()).map_err(Failure::unwell)?;
     let inventory = Inventory::load(&settings);
-    Ok(match as_json {
+    match as_json {
         true => inventory.print_json()?,
         false => inventory.print()?,
-    })
+    }
+    Ok(())
 }
 
 fn generate(common: &Common, kid: Option<&str>, bits: u32) -> Result<(), Failure> {
