@@ -168,30 +168,25 @@ impl<'a> Inventory<'a> {
 
     /// What is special about a key of ours.
     fn marks(&self, key: &KeyDescription) -> Vec<&'static str> {
-        let mut marks = Vec::new();
-        let payload = self.keyring.iter().flat_map(Keyring::keys);
-        let mut payload = payload.filter(|own| own.kid() == key.kid);
-        match key.purpose {
-            KeyPurpose::Payload => {
-                if let Some(own) = payload.next() {
-                    let all = [
-                        (own.is_default(), "default"),
-                        (own.is_retired(), "retired"),
-                        (own.is_demonstration(), "demonstration"),
-                    ];
-                    marks.extend(all.iter().filter(|(is, _)| *is).map(|(_, word)| *word));
-                }
-            }
+        let mut payload = self.keyring.iter().flat_map(Keyring::keys);
+        let marks = match key.purpose {
+            KeyPurpose::Payload => match payload.find(|own| own.kid() == key.kid) {
+                Some(own) => vec![
+                    (own.is_default(), "default"),
+                    (own.is_retired(), "retired"),
+                    (own.is_demonstration(), "demonstration"),
+                ],
+                None => Vec::new(),
+            },
             KeyPurpose::Storage => {
                 let active = self.storage.as_ref().map(StorageKeys::active_id);
-                marks.push(match active == Some(key.kid.as_str()) {
-                    true => "seals",
-                    false => "only opens",
-                });
+                let seals = active == Some(key.kid.as_str());
+                vec![(seals, "seals"), (!seals, "only opens")]
             }
-            _ => {}
-        }
-        marks
+            _ => Vec::new(),
+        };
+        let true_ones = marks.into_iter().filter(|(is, _)| *is);
+        true_ones.map(|(_, word)| word).collect()
     }
 
     /// The content encryptions that are opened.
