@@ -38,6 +38,10 @@ pub enum Act {
     KeysGenerated,
     KeysLoaded,
     KeysRefused,
+    /// Keys were seen under their names for the first time.
+    KeysTrusted,
+    /// Another key stands for a known name from now on.
+    KeysApproved,
     /// Stored values are sealed anew under another key: one record when it begins, one when it ends.
     KeysResealed,
     Purged,
@@ -71,6 +75,8 @@ impl Act {
             Self::KeysGenerated => "keys.generate",
             Self::KeysLoaded => "keys.load",
             Self::KeysRefused => "keys.refuse",
+            Self::KeysTrusted => "keys.trust",
+            Self::KeysApproved => "keys.approve",
             Self::KeysResealed => "keys.reseal",
             Self::Purged => "purge",
             Self::AuditVerified => "audit.verify",

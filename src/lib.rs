@@ -17,7 +17,7 @@
 //!   means for whoever wanted the call; the keys under which another side signs.
 //! * [`sandbox`]: the other side, to try and to test against.
 //! * [`store`]: the only room that touches diesel. SQLite and PostgreSQL behind one set of functions;
-//!   seals and opens what must not be readable in the database.
+//!   seals and opens what must not be readable in the database; remembers which key each name stands for.
 //! * [`notification`]: the wire form of a Card Notification, lenient on description, strict on
 //!   identity and status.
 //! * [`domain`]: the rules, pure. [`domain::decide()`] takes a card and an input and returns the card

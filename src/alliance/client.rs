@@ -7,11 +7,12 @@ use serde_json::{Map, Value, json};
 
 use super::answer::Said;
 use crate::domain::ProgramToken;
-use crate::jose::{JwsAlg, JwsSigner, KeyError, SignError, key_files};
+use crate::jose::{JwsAlg, JwsSigner, KeyDescription, KeyError, SignError, key_files};
 use crate::settings::{AllianceSettings, ConnectionSettings, TimestampType, TimestampUnit};
 use crate::telemetry::Clock;
 use crate::upstream::{
-    CallFailure, ClientError, Exchange, FailureClass, KeySetFiles, Request, Verification,
+    Algorithms, CallFailure, ClientError, Exchange, FailureClass, KeySetFiles, Request,
+    Verification,
 };
 
 /// Makes the calls of one program. Cheap to clone; all clones share connections and keys.
@@ -20,6 +21,7 @@ pub struct Client(pub(super) Arc<Bank>);
 
 /// What the calls need.
 pub(super) struct Bank {
+    program: String,
     pub(super) settings: AllianceSettings,
     base_url: String,
     pub(super) clock: Clock,
@@ -57,6 +59,7 @@ impl Client {
             "programs.{name}: no answer of the bank can be verified; put its key into the set that verification_keys names or set verification_url"
         );
         Ok(Self(Arc::new(Bank {
+            program: name.to_owned(),
             remarks: Vec::from_iter(verification.can_never_verify().then_some(remark)),
             holds_demonstration_key: signer.is_demonstration()
                 || verification.keys().holds_demonstration_key(),
@@ -72,6 +75,24 @@ impl Client {
     /// What an operator should know of this program before it is called.
     pub fn remarks(&self) -> &[String] {
         &self.0.remarks
+    }
+
+    /// What an inventory tells of its keys.
+    pub fn keys(&self) -> Vec<KeyDescription> {
+        let bank = &self.0;
+        let own = KeyDescription {
+            program: bank.program.clone(),
+            kid: bank.settings.signing_key.clone(),
+            file: bank.settings.signing_key.clone(),
+            ..bank.signer.description().clone()
+        };
+        [vec![own], bank.verification.descriptions()].concat()
+    }
+
+    /// How its requests and its answers are protected.
+    pub fn algorithms(&self) -> Algorithms {
+        let request = format!("JWS {}", self.0.signer.alg().name());
+        Algorithms::new(vec![request], &JwsAlg::ALL)
     }
 
     /// Whether it signs or verifies with a key that lies in the repository: never in production.

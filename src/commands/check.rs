@@ -1,9 +1,11 @@
-//! `check`: loads settings, keys, certificates, programs and database, and says what is wrong and where.
+//! `check`: loads settings, keys, certificates, programs and database, and says what is wrong and where. Lists
+//! all cryptography that is in use.
 
 use super::failure::Failure;
+use super::inventory::Inventory;
 use super::programs::{Callable, callable};
-use super::{Common, StartError, keys, open_store};
-use crate::jose::StorageKeys;
+use super::{Common, StartError, connect, keys};
+use crate::jose::{StorageKeys, named_keys};
 use crate::receiver::LoadedTls;
 use crate::settings::{Environment, Role, Settings};
 use crate::telemetry::Clock;
@@ -28,16 +30,25 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         wrong.push("database: not looked at, for want of a storage key".to_owned());
         return Err(Failure::unwell(wrong.join("\ntokenkeep: ")));
     }
-    let backlog = open_store(&settings).and_then(|store| {
+    let inventory = Inventory::load(&settings);
+    let looked = connect(&settings).and_then(|store| {
         let waiting = store.read(|tx| tx.count_waiting())?;
-        Ok((store.location(), waiting))
+        let others = store.read(|tx| tx.other_keys(&named_keys(&inventory.keys())))?;
+        Ok((store.location(), waiting, others))
     });
-    match backlog {
-        Ok((location, waiting)) => {
+    match looked {
+        Ok((location, waiting, others)) => {
             println!("database: {location} can be used, deliveries that wait: {waiting}");
+            wrong.extend(
+                others
+                    .iter()
+                    .map(|other| format!("keys: {}", other.fault())),
+            );
         }
         Err(failure) => wrong.push(format!("database: {failure}")),
     }
+    println!();
+    inventory.print()?;
     match wrong.is_empty() {
         true => Ok(()),
         false => Err(Failure::unwell(wrong.join("\ntokenkeep: "))),

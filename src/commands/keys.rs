@@ -1,12 +1,13 @@
-//! `keys`: list, generate, check, reseal.
+//! `keys`: list, generate, check, approve, reseal.
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::failure::Failure;
-use super::tables::{print_json, print_table};
+use super::inventory::Inventory;
+use super::keys_approve::{ApproveArgs, approve, waiting};
 use super::{Common, open_store, reseal};
 use crate::audit::Act;
 use crate::jose::{
@@ -19,7 +20,7 @@ use crate::telemetry::Clock;
 
 #[derive(Subcommand)]
 pub enum KeysCommand {
-    /// Lists the payload keys: kid, fingerprint, size
+    /// Lists all keys and certificates with fingerprint, size and days left; the listeners' TLS; every algorithm
     List {
         /// Print JSON
         #[arg(long)]
@@ -36,6 +37,11 @@ pub enum KeysCommand {
     },
     /// Loads every key and says what is wrong and where
     Check,
+    /// Lets another key stand for a known name, after its file was replaced
+    ///
+    /// The first key that is seen under a name is recorded. Another one under it is refused, at a start and at a
+    /// reload, until it is approved here. Compare its fingerprint with the one that whoever made it tells you.
+    Approve(ApproveArgs),
     /// Seals everything in the database anew under the active storage key, beside a running serve
     ///
     /// To change the storage key: put the new key beside the old one (storage/ID.key), make it the active one
@@ -51,51 +57,20 @@ pub fn run(common: &Common, command: KeysCommand) -> Result<(), Failure> {
         KeysCommand::List { json } => list(common, json),
         KeysCommand::Generate { kid, bits } => generate(common, kid.as_deref(), bits),
         KeysCommand::Check => check(common),
+        KeysCommand::Approve(args) => approve(common, &args),
         KeysCommand::Reseal(args) => reseal::run(common, &args),
     }
 }
 
 fn list(common: &Common, as_json: bool) -> Result<(), Failure> {
-    let folder = common.settings(Vec::new())?.keys;
-    let keyring = Keyring::load(&folder, OpenPolicy::default()).map_err(Failure::unwell)?;
-    if as_json {
-        let key = |key: &PayloadKey| {
-            json!({
-                "kid": key.kid(),
-                "aliases": key.aliases,
-                "fingerprint": key.spki_sha256_hex(),
-                "bits": key.bits(),
-                "default": key.is_default(),
-                "retired": key.is_retired(),
-                "demonstration": key.is_demonstration(),
-            })
-        };
-        let keys: Vec<Value> = keyring.keys().map(key).collect();
-        return Ok(print_json(&json!({ "payload": keys }))?);
+    let settings = common.settings(Vec::new())?;
+    Keyring::load(&settings.keys, OpenPolicy::default()).map_err(Failure::unwell)?;
+    let inventory = Inventory::load(&settings);
+    match as_json {
+        true => inventory.print_json()?,
+        false => inventory.print()?,
     }
-    let cells = |key: &PayloadKey| {
-        let marks = [
-            (key.is_default(), "default"),
-            (key.is_retired(), "retired"),
-            (key.is_demonstration(), "demonstration"),
-        ];
-        let marks: Vec<&str> = marks
-            .iter()
-            .filter(|(is, _)| *is)
-            .map(|(_, word)| *word)
-            .collect();
-        vec![
-            key.kid().to_owned(),
-            key.bits().to_string(),
-            key.spki_sha256_hex(),
-            key.aliases.join(", "),
-            marks.join(", "),
-        ]
-    };
-    Ok(print_table(
-        &["KID", "BITS", "FINGERPRINT", "ALIASES", ""],
-        keyring.keys().map(cells),
-    )?)
+    Ok(())
 }
 
 fn generate(common: &Common, kid: Option<&str>, bits: u32) -> Result<(), Failure> {
@@ -148,7 +123,11 @@ fn is_of(file: &std::path::Path, kid: &str) -> bool {
 
 fn check(common: &Common) -> Result<(), Failure> {
     let settings = common.settings(Vec::new())?;
-    let findings = findings(&settings);
+    let mut findings = findings(&settings);
+    match waiting(&settings, &Inventory::load(&settings).keys()) {
+        Ok(waiting) => findings.wrong.extend(waiting),
+        Err(failure) => println!("What waits for approval is not known: {failure}"),
+    }
     for remark in &findings.remarks {
         println!("not for production: {remark}");
     }

@@ -10,7 +10,9 @@ mod core_dumps;
 mod demo;
 mod encrypt;
 mod failure;
+mod inventory;
 mod keys;
+mod keys_approve;
 mod notifications;
 mod outbox;
 mod programs;
@@ -23,6 +25,7 @@ mod sandbox;
 mod serve;
 mod servers;
 mod service;
+mod service_keys;
 mod service_record;
 mod tables;
 
@@ -33,7 +36,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 
 use crate::audit::{Act, Actor};
-use crate::jose::StorageKeys;
+use crate::jose::{KeyDescription, StorageKeys, named_keys};
 use crate::settings::{Overrides, Settings, holds_password};
 use crate::store::{DatabaseUrl, Entry, Store};
 use crate::telemetry::{Clock, LogFormat, init_logs};
@@ -198,11 +201,28 @@ fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(text)
 }
 
-/// The database, on behalf of who uses the command line.
+/// The database, on behalf of who uses the command line. Nothing is sealed, and no record hashed, under a
+/// storage key that took the place of another.
 fn open_store(settings: &Settings) -> Result<Store, Failure> {
+    let store = connect(settings)?;
+    refuse_other_keys(&store, &store.keys().descriptions())?;
+    Ok(store)
+}
+
+/// The same with whatever storage keys there are.
+fn connect(settings: &Settings) -> Result<Store, Failure> {
     let keys = StorageKeys::load(&settings.keys).map_err(Failure::wrong)?;
     let url = DatabaseUrl::parse(&settings.database_url).map_err(Failure::wrong)?;
     let store = Store::open(&url, Arc::new(keys)).map_err(Failure::unwell)?;
     let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
     Ok(store.acting(Actor::terminal(&user)))
+}
+
+/// Fails if one of these keys took the place of another and is not approved.
+fn refuse_other_keys(store: &Store, keys: &[KeyDescription]) -> Result<(), Failure> {
+    let others = store.read(|tx| tx.other_keys(&named_keys(keys)))?;
+    match others.first() {
+        None => Ok(()),
+        Some(first) => Err(Failure::wrong(first.fault())),
+    }
 }

@@ -8,12 +8,11 @@ use std::thread::JoinHandle;
 use actix_web::rt::System;
 use tokio::sync::oneshot;
 
-use super::keys::exposed_files;
 use super::service_record::{ServiceRecord, StartFault};
-use super::{programs, servers};
+use super::{programs, servers, service_keys};
 use crate::api::{Api, Failures, Refused, Streams};
 use crate::dispatcher::{Calls, CallsSettings, Dispatcher};
-use crate::jose::{KeyError, KeyFolder, StorageKeys};
+use crate::jose::KeyError;
 use crate::processor::{Processor, Running, Trouble};
 use crate::receiver::{Intake, Receiver, Transport};
 use crate::settings::{Environment, Role, Settings};
@@ -75,18 +74,28 @@ impl From<StoreError> for StartError {
 impl Service {
     /// Starts everything the settings ask for and returns once it listens.
     pub fn start(settings: &Settings, clock: Clock) -> Result<Self, StartError> {
-        let keys = load_keys(settings)?;
+        let keys = service_keys::load(settings)?;
         let callable = programs::all_callable(settings, &clock)?;
         let url = DatabaseUrl::parse(&settings.database_url)
             .map_err(|error| StartError::Database(error.to_string()))?;
-        let store = Store::open(&url, Arc::new(keys.storage))?;
-        let record = ServiceRecord::start(&store, settings, &keys.payload.keyring(), &clock)?;
+        let store = Store::open(&url, keys.storage.clone())?;
         let metrics = Metrics::new();
         let receives = settings.has_role(Role::Receive);
         let transport = match receives {
-            true => Some(Arc::new(load_transport(settings, &metrics)?)),
+            true => Some(Arc::new(load_transport(
+                settings, &metrics, &store, &clock,
+            )?)),
             false => None,
         };
+        service_keys::admit(
+            &store,
+            &keys,
+            &callable,
+            transport.as_deref(),
+            &clock,
+            &metrics,
+        )?;
+        let record = ServiceRecord::start(&store, settings, &keys.payload.keyring(), &clock)?;
         // Listening comes before anything starts: a port that is taken stops nothing half-way.
         let public = receives.then(|| listen(&settings.listen)).transpose()?;
         let api = listen(&settings.api_listen)?;
@@ -198,45 +207,13 @@ impl Service {
     }
 }
 
-struct Keys {
-    storage: StorageKeys,
-    /// For what notifications bring, and for what answers bring.
-    payload: KeyFolder,
-    answers: KeyFolder,
-}
-
-fn load_keys(settings: &Settings) -> Result<Keys, StartError> {
-    let storage = StorageKeys::load(&settings.keys)?;
-    let processor = &settings.processor;
-    let folder = settings.keys.clone();
-    let load = || KeyFolder::load(folder.clone(), processor.opening(), processor.key_reload());
-    let (payload, answers) = (load()?, load()?);
-    let keyring = payload.keyring();
-    if storage.is_demonstration() || keyring.keys().any(|key| key.is_demonstration()) {
-        if settings.environment == Environment::Production {
-            return Err(StartError::DemonstrationKeys);
-        }
-        log::warn!("the keys in use are demonstration keys: everybody knows them");
-    }
-    let exposed = exposed_files(settings)?;
-    if let Some(file) = exposed.first() {
-        if settings.environment == Environment::Production {
-            return Err(StartError::ExposedKeys(file.display().to_string()));
-        }
-        log::warn!("{} may be read or written by others", file.display());
-    }
-    if keyring.is_empty() {
-        log::warn!("no payload key is loaded: encrypted notifications are kept but not opened");
-    }
-    Ok(Keys {
-        storage,
-        payload,
-        answers,
-    })
-}
-
 /// What the public listener needs to know its sender, and that it does where it must.
-fn load_transport(settings: &Settings, metrics: &Metrics) -> Result<Transport, StartError> {
+fn load_transport(
+    settings: &Settings,
+    metrics: &Metrics,
+    store: &Store,
+    clock: &Clock,
+) -> Result<Transport, StartError> {
     if !settings.receiver.is_authenticated() {
         if settings.environment == Environment::Production {
             return Err(StartError::OpenListener);
@@ -246,7 +223,8 @@ fn load_transport(settings: &Settings, metrics: &Metrics) -> Result<Transport, S
         );
     }
     let (keys, receiver) = (&settings.keys, &settings.receiver);
-    Ok(Transport::load(keys, receiver, metrics.clone())?)
+    let (metrics, store, clock) = (metrics.clone(), store.clone(), clock.clone());
+    Ok(Transport::load(keys, receiver, metrics, store, clock)?)
 }
 
 fn listen(address: &str) -> Result<TcpListener, StartError> {

@@ -103,7 +103,11 @@ impl Calls {
 
     pub(crate) fn keyring(&self) -> Arc<Keyring> {
         let mut keys = lock(&self.0.keys);
-        keys.reload_if_changed();
+        // Refusals are recorded by the processor, which follows the same folder.
+        keys.reload_if_changed(|newer, _| {
+            let keys = newer.descriptions();
+            self.0.store.admit_keys(&keys, false, self.0.clock.now())
+        });
         keys.keyring()
     }
 

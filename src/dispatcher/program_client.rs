@@ -1,7 +1,9 @@
 //! The client of a program, of whatever kind it is.
 
 use crate::alliance;
+use crate::jose::KeyDescription;
 use crate::mastercard::{self, processing};
+use crate::upstream::Algorithms;
 
 /// Makes the calls of one program. Cheap to clone.
 #[derive(Clone)]
@@ -18,6 +20,24 @@ impl ProgramClient {
             Self::Checkout(client) => client.remarks(),
             Self::Processing(client) => client.remarks(),
             Self::Alliance(client) => client.remarks(),
+        }
+    }
+
+    /// What an inventory tells of its keys.
+    pub fn keys(&self) -> Vec<KeyDescription> {
+        match self {
+            Self::Checkout(client) => client.keys(),
+            Self::Processing(client) => client.keys(),
+            Self::Alliance(client) => client.keys(),
+        }
+    }
+
+    /// How its requests and its answers are protected.
+    pub fn algorithms(&self) -> Algorithms {
+        match self {
+            Self::Checkout(client) => client.algorithms(),
+            Self::Processing(client) => client.algorithms(),
+            Self::Alliance(client) => client.algorithms(),
         }
     }
 

@@ -28,6 +28,11 @@ impl Enc {
         known.ok()
     }
 
+    /// Its name in RFC 7518.
+    pub fn name(self) -> &'static str {
+        self.josekit().name()
+    }
+
     pub(super) fn josekit(self) -> &'static dyn JweContentEncryption {
         match self {
             Enc::A128Gcm => &A128GCM,

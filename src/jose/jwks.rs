@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use openssl::bn::BigNum;
 use openssl::ec::{EcGroup, EcKey};
+use openssl::pkey::PKey;
 use openssl::rsa::Rsa;
 use openssl::sha::sha256;
 use serde_json::{Map, Value};
@@ -138,6 +139,7 @@ fn key(alg: JwsAlg, spki: &[u8]) -> Option<VerificationKey> {
         alg,
         verifier: alg.verifier(spki).ok()?,
         spki_sha256: sha256(spki),
+        bits: PKey::public_key_from_der(spki).ok()?.bits(),
     })
 }
 

@@ -60,7 +60,8 @@ impl Curve {
 }
 
 impl JwsAlg {
-    const ALL: [Self; 6] = [
+    /// Every one that is known.
+    pub const ALL: [Self; 6] = [
         Self::Rs256,
         Self::Rs384,
         Self::Rs512,

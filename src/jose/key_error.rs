@@ -39,11 +39,17 @@ pub enum KeyError {
         first: String,
         second: String,
     },
-    /// A known kid now names another key.
+    /// A known name now stands for another key.
     #[error(
-        "the kid {kid:?} now names another key; put the old key back, or run `tokenkeep keys approve {kid}`"
+        "the {purpose} key {kid:?} is not the one that is known by this name (known {known}, found {found}); \
+         put the known one back, or run `tokenkeep keys approve '{kid}'`"
     )]
-    Substituted { kid: String },
+    Substituted {
+        purpose: &'static str,
+        kid: String,
+        known: String,
+        found: String,
+    },
     /// There is no key to seal rows with.
     #[error("{}: holds no storage key; run `tokenkeep keys generate`", .folder.display())]
     NoStorageKey { folder: PathBuf },

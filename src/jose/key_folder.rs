@@ -15,7 +15,12 @@ pub enum Reload {
     Loaded,
     /// What is there now cannot be used; the keys in use stay.
     Refused,
+    /// What is there now must not be used yet; the keys in use stay.
+    NotAdmitted,
 }
+
+/// Whether keys may be used; why that cannot be told now, if it cannot.
+pub type Admission = Result<Result<(), KeyError>, String>;
 
 /// The key folder with the keyring last loaded from it.
 pub struct KeyFolder {
@@ -25,6 +30,8 @@ pub struct KeyFolder {
     every: Option<Duration>,
     looked_at: Instant,
     seen: Vec<Seen>,
+    /// Loaded, but not admitted, and whether nobody was told so yet.
+    waiting: Option<(Keyring, bool)>,
 }
 
 impl KeyFolder {
@@ -39,6 +46,7 @@ impl KeyFolder {
         Ok(Self {
             keyring: Arc::new(Keyring::load(&folder, policy.clone())?),
             seen,
+            waiting: None,
             folder,
             policy,
             every,
@@ -51,9 +59,10 @@ impl KeyFolder {
         self.keyring.clone()
     }
 
-    /// Loads the keys anew if the folder changed. A file that cannot be loaded, or another key under a
-    /// known kid, leaves the old keys in place.
-    pub fn reload_if_changed(&mut self) -> Reload {
+    /// Loads the keys anew if the folder changed, and asks `admit` whether they may be used, and tells it
+    /// whether these are asked for the first time. What cannot be loaded leaves the old keys in place; what is
+    /// not admitted does too, and is asked for again at each look.
+    pub fn reload_if_changed(&mut self, admit: impl FnOnce(&Keyring, bool) -> Admission) -> Reload {
         if self
             .every
             .is_none_or(|every| self.looked_at.elapsed() < every)
@@ -62,26 +71,48 @@ impl KeyFolder {
         }
         self.looked_at = Instant::now();
         let listing = listing(&self.folder);
-        if listing == self.seen {
-            return Reload::Unchanged;
-        }
-        self.seen = listing;
-        let loaded = Keyring::load(&self.folder, self.policy.clone())
-            .and_then(|newer| self.keyring.same_keys_or_more(&newer).map(|()| newer));
-        match loaded {
-            Ok(newer) if newer.is_empty() && !self.keyring.is_empty() => {
-                log::error!("the key folder holds no payload key any more, the keys in use stay");
-                Reload::Refused
+        if listing != self.seen {
+            self.seen = listing;
+            self.waiting = None;
+            match self.load_newer() {
+                Ok(newer) => self.waiting = Some((newer, true)),
+                Err(error) => {
+                    log::error!("the key folder changed, the keys in use stay: {error}");
+                    return Reload::Refused;
+                }
             }
-            Ok(newer) => {
+        }
+        let Some((newer, is_first)) = self.waiting.take() else {
+            return Reload::Unchanged;
+        };
+        let is_first = match admit(&newer, is_first) {
+            Ok(Ok(())) => {
                 log::info!("keys loaded anew: {} payload keys", newer.keys().count());
                 self.keyring = Arc::new(newer);
-                Reload::Loaded
+                return Reload::Loaded;
             }
-            Err(error) => {
-                log::error!("the key folder changed, the keys in use stay: {error}");
-                Reload::Refused
+            Ok(Err(error)) => {
+                if is_first {
+                    log::error!("the key folder changed, the keys in use stay: {error}");
+                }
+                false
             }
+            Err(reason) => {
+                log::error!("the key folder changed, the keys in use stay for now: {reason}");
+                is_first
+            }
+        };
+        self.waiting = Some((newer, is_first));
+        Reload::NotAdmitted
+    }
+
+    fn load_newer(&self) -> Result<Keyring, String> {
+        match Keyring::load(&self.folder, self.policy.clone()) {
+            Ok(newer) if newer.is_empty() && !self.keyring.is_empty() => {
+                Err("it holds no payload key any more".to_owned())
+            }
+            Ok(newer) => Ok(newer),
+            Err(error) => Err(error.to_string()),
         }
     }
 }

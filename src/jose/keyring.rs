@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
-use josekit::jwe::RSA_OAEP_256;
 use josekit::jwe::alg::rsaes::RsaesJweDecrypter;
+use josekit::jwe::{JweAlgorithm as _, RSA_OAEP_256};
 use openssl::sha::sha256;
 use zeroize::Zeroizing;
 
@@ -15,7 +15,7 @@ use super::guard::{JoseHeader, OpenPolicy, UnknownKid};
 use super::key_files::KeyFile;
 use super::key_settings::KeySettings;
 use super::opening::OpenError;
-use super::{KeyError, demonstration, hex, key_checks, key_files};
+use super::{KeyDescription, KeyError, KeyPurpose, demonstration, hex, key_checks, key_files};
 
 /// One payload key pair. The private half never leaves it.
 pub struct PayloadKey {
@@ -65,6 +65,22 @@ impl PayloadKey {
     /// The public key as DER SubjectPublicKeyInfo.
     pub(super) fn spki(&self) -> &[u8] {
         &self.spki
+    }
+
+    /// What an inventory tells of this key.
+    pub fn description(&self) -> KeyDescription {
+        KeyDescription {
+            purpose: KeyPurpose::Payload,
+            program: String::new(),
+            kid: self.kid.clone(),
+            aliases: self.aliases.clone(),
+            file: format!("payload/{}.pem", self.kid),
+            kind: "RSA",
+            algorithm: RSA_OAEP_256.name().to_owned(),
+            bits: self.bits,
+            fingerprint: self.spki_sha256_hex(),
+            ends_at: None,
+        }
     }
 
     fn load(root: &Path, file: KeyFile, settings: &KeySettings) -> Result<PayloadKey, KeyError> {
@@ -157,19 +173,9 @@ impl Keyring {
         self.private_operations.load(Ordering::Relaxed)
     }
 
-    /// Whether `newer` may take this keyring's place: every kid and alias that both know names the same key.
-    ///
-    /// # Errors
-    /// [`KeyError::Substituted`] with the first kid that names another key in `newer`.
-    pub fn same_keys_or_more(&self, newer: &Keyring) -> Result<(), KeyError> {
-        for key in &self.keys {
-            for kid in [&key.kid].into_iter().chain(&key.aliases) {
-                if newer.find(kid).is_some_and(|found| found.spki != key.spki) {
-                    return Err(KeyError::Substituted { kid: kid.clone() });
-                }
-            }
-        }
-        Ok(())
+    /// What an inventory tells of each key.
+    pub fn descriptions(&self) -> Vec<KeyDescription> {
+        self.keys.iter().map(PayloadKey::description).collect()
     }
 
     /// The keys to try for a token, best first, and what it means when none of them opens it: the

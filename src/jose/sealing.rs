@@ -13,7 +13,7 @@ use super::digests::{self, DigestSource, KeyedDigest};
 use super::enc::TAG_LENGTH;
 use super::hmac::Hmac;
 use super::key_settings::{self, KeySettings};
-use super::{KeyError, demonstration, hex, key_files};
+use super::{KeyDescription, KeyError, KeyPurpose, demonstration, hex, key_files};
 
 /// Longest id of a storage key, in characters.
 pub const MAX_STORAGE_ID: usize = 32;
@@ -50,6 +50,8 @@ struct StorageKey {
     sealing: Zeroizing<[u8; 32]>,
     digests: Zeroizing<[u8; 32]>,
     audit: Zeroizing<[u8; 32]>,
+    /// Tells this key from others, and nothing of it.
+    fingerprint: String,
     is_demonstration: bool,
 }
 
@@ -148,6 +150,23 @@ impl StorageKeys {
         self.earlier.iter().map(|key| key.id.as_str())
     }
 
+    /// What an inventory tells of each key, the one that seals first.
+    pub fn descriptions(&self) -> Vec<KeyDescription> {
+        let describe = |key: &StorageKey| KeyDescription {
+            purpose: KeyPurpose::Storage,
+            program: String::new(),
+            kid: key.id.clone(),
+            aliases: Vec::new(),
+            file: format!("storage/{}.key", key.id),
+            kind: "AES",
+            algorithm: "A256GCM".to_owned(),
+            bits: 256,
+            fingerprint: key.fingerprint.clone(),
+            ends_at: None,
+        };
+        self.all().map(describe).collect()
+    }
+
     /// What every value begins with that the active key sealed.
     pub fn active_head(&self) -> Vec<u8> {
         head(&self.active.id)
@@ -204,6 +223,7 @@ impl StorageKey {
             sealing: subkey(b"tokenkeep sealing 1"),
             digests: subkey(b"tokenkeep digests 1"),
             audit: subkey(b"tokenkeep audit 1"),
+            fingerprint: hex::encode(&*subkey(b"tokenkeep fingerprint 1")),
             is_demonstration: demonstration::STORAGE_KEYS
                 .contains(&hex::encode(&sha256(key)).as_str()),
         }

@@ -3,12 +3,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::pkey::{Id, PKey, Private};
-use openssl::sha::sha256;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::jws_alg::Curve;
-use super::{JwsAlg, demonstration, hex, key_checks};
+use super::{JwsAlg, KeyDescription, KeyPurpose, demonstration, key_checks};
 
 const NOT_A_KEY: &str = "is not an unlocked private key in PEM form";
 const OTHER_KIND: &str = "is neither an RSA key nor a key on P-256, P-384 or P-521";
@@ -30,8 +29,8 @@ pub enum SignError {
 pub struct JwsSigner {
     alg: JwsAlg,
     signer: Box<dyn josekit::jws::JwsSigner>,
-    /// SHA-256 of the DER SubjectPublicKeyInfo.
-    spki_sha256: [u8; 32],
+    /// Of a key without a name yet.
+    description: KeyDescription,
 }
 
 impl JwsSigner {
@@ -50,15 +49,18 @@ impl JwsSigner {
         };
         let alg = alg.map_err(SignError::Key)?;
         let pkcs8 = key.private_key_to_pkcs8().map(Zeroizing::new);
-        let spki = key.public_key_to_der();
-        let (pkcs8, spki) = pkcs8
-            .and_then(|pkcs8| Ok((pkcs8, spki?)))
+        let description = KeyDescription::of(KeyPurpose::Signing, &key);
+        let (pkcs8, description) = pkcs8
+            .and_then(|pkcs8| Ok((pkcs8, description?)))
             .map_err(|_| SignError::OpenSsl)?;
         let signer = alg.signer(&pkcs8);
         Ok(Self {
             alg,
             signer: signer.map_err(|_| SignError::Key(NOT_A_KEY))?,
-            spki_sha256: sha256(&spki),
+            description: KeyDescription {
+                algorithm: alg.name().to_owned(),
+                ..description
+            },
         })
     }
 
@@ -69,7 +71,12 @@ impl JwsSigner {
 
     /// Whether everybody has this key, because it lies in the repository.
     pub fn is_demonstration(&self) -> bool {
-        demonstration::SIGNING_KEYS.contains(&hex::encode(&self.spki_sha256).as_str())
+        demonstration::SIGNING_KEYS.contains(&self.description.fingerprint.as_str())
+    }
+
+    /// What an inventory tells of the key: of which program it is, and in which file, is the caller's to say.
+    pub fn description(&self) -> &KeyDescription {
+        &self.description
     }
 
     /// Makes a compact JWS. `header` is taken as it is, but for its `alg`.

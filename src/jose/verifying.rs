@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::guard::{self, MAX_HEADER, Refused};
 use super::jwks::{self, JwksFault};
-use super::{JwsAlg, demonstration, hex, json};
+use super::{JwsAlg, KeyDescription, KeyPurpose, demonstration, hex, json};
 
 /// Longest token, in characters.
 pub const MAX_JWS: usize = 256 * 1024;
@@ -22,6 +22,7 @@ pub(super) struct VerificationKey {
     pub(super) verifier: Box<dyn JwsVerifier>,
     /// SHA-256 of the DER SubjectPublicKeyInfo.
     pub(super) spki_sha256: [u8; 32],
+    pub(super) bits: u32,
 }
 
 /// Public keys that verify what the other side signs, each under its kid.
@@ -91,20 +92,42 @@ impl VerificationKeys {
     /// # Errors
     /// [`JwksFault::Substituted`] if a kid names one key here and another key there: then nothing is added.
     pub fn merge(&mut self, other: Self) -> Result<(), JwksFault> {
-        let is_other_key = |(kid, new): (&String, &VerificationKey)| {
-            let known = self.keys.get(kid);
-            known.is_some_and(|known| known.spki_sha256 != new.spki_sha256)
-        };
-        if other.keys.iter().any(is_other_key) {
+        if self.contradicts(&other) {
             return Err(JwksFault::Substituted);
         }
         self.keys.extend(other.keys);
         Ok(())
     }
 
+    /// Whether a kid names one key here and another key there.
+    pub fn contradicts(&self, other: &Self) -> bool {
+        let is_other_key = |(kid, new): (&String, &VerificationKey)| {
+            let known = self.keys.get(kid);
+            known.is_some_and(|known| known.spki_sha256 != new.spki_sha256)
+        };
+        other.keys.iter().any(is_other_key)
+    }
+
     /// The kids of all keys, in order.
     pub fn kids(&self) -> impl Iterator<Item = &str> {
         self.keys.keys().map(String::as_str)
+    }
+
+    /// What an inventory tells of each key, as keys of this program.
+    pub fn descriptions(&self, program: &str) -> Vec<KeyDescription> {
+        let describe = |(kid, key): (&String, &VerificationKey)| KeyDescription {
+            purpose: KeyPurpose::Verification,
+            program: program.to_owned(),
+            kid: kid.clone(),
+            aliases: Vec::new(),
+            file: String::new(),
+            kind: if key.alg.is_rsa() { "RSA" } else { "EC" },
+            algorithm: key.alg.name().to_owned(),
+            bits: key.bits,
+            fingerprint: hex::encode(&key.spki_sha256),
+            ends_at: None,
+        };
+        self.keys.iter().map(describe).collect()
     }
 
     /// Whether everybody can sign for one of these keys, because its private half lies in the repository.

@@ -4,12 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::call::Caller;
-use super::credential::Credential;
+use super::checkout::ALGS;
+use super::credential::{Credential, OAUTH};
 use super::seen::SeenIds;
 use crate::domain::WireForm;
+use crate::jose::KeyDescription;
 use crate::settings::{CheckoutSettings, ConnectionSettings};
 use crate::telemetry::Clock;
-use crate::upstream::{ClientError, KeySetFiles, Verification};
+use crate::upstream::{Algorithms, ClientError, KeySetFiles, Verification};
 
 /// Makes the calls of one program. Cheap to clone; all clones share connections and keys.
 #[derive(Clone)]
@@ -26,6 +28,7 @@ pub(super) struct Program {
     /// Ids (`jti`) of the signed answers believed so far.
     pub(super) seen: SeenIds,
     remarks: Vec<String>,
+    signing_key: KeyDescription,
     holds_demonstration_key: bool,
 }
 
@@ -55,6 +58,7 @@ impl Client {
             form: settings.oauth_base_string,
         };
         let signer = credential.signer(keys_folder)?;
+        let signing_key = credential.description(&signer)?;
         let has_address = !settings.verification_url.is_empty();
         let files = KeySetFiles::Folder("verification");
         let verification = Verification::load(keys_folder, files, name, has_address)?;
@@ -69,6 +73,7 @@ impl Client {
             clock,
             verification,
             seen: SeenIds::default(),
+            signing_key,
             holds_demonstration_key,
         })))
     }
@@ -76,6 +81,18 @@ impl Client {
     /// What an operator should know of this program before it is called.
     pub fn remarks(&self) -> &[String] {
         &self.0.remarks
+    }
+
+    /// What an inventory tells of its keys.
+    pub fn keys(&self) -> Vec<KeyDescription> {
+        let program = &self.0;
+        let verification = program.verification.descriptions();
+        [vec![program.signing_key.clone()], verification].concat()
+    }
+
+    /// How its requests and its answers are protected.
+    pub fn algorithms(&self) -> Algorithms {
+        Algorithms::new(vec![OAUTH.to_owned()], &ALGS)
     }
 
     /// Whether it signs or verifies with a key that lies in the repository: never in production.

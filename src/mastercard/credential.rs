@@ -5,12 +5,14 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::oauth::{Signer, SigningKey};
-use crate::jose::{KeyError, key_files};
+use crate::jose::{KeyDescription, KeyError, key_files};
 use crate::settings::BaseStringForm;
 use crate::upstream::ClientError;
 
 /// In front of the program's name, in capitals.
 const PASSWORD_VARIABLE: &str = "TOKENKEEP_SIGNING_PASSWORD_";
+/// How Mastercard has requests signed.
+pub(super) const OAUTH: &str = "OAuth 1.0a RSA-SHA256";
 const NOT_TEXT: &str = "is not UTF-8; save the password as UTF-8 text";
 
 /// The settings of a program that its signer is made of.
@@ -35,6 +37,17 @@ impl Credential<'_> {
         let file = keys_folder.join(self.signing_key);
         let key = SigningKey::load(keys_folder, &file, &password)?;
         Ok(Signer::new(self.consumer_key, key, self.form))
+    }
+
+    /// What an inventory tells of the signing key.
+    pub(super) fn description(&self, signer: &Signer) -> Result<KeyDescription, KeyError> {
+        let of_file = |_| KeyError::openssl(self.signing_key);
+        Ok(KeyDescription {
+            program: self.program.to_owned(),
+            kid: self.signing_key.to_owned(),
+            file: self.signing_key.to_owned(),
+            ..signer.key().description().map_err(of_file)?
+        })
     }
 
     /// The password of the key: from the file that is named, else from the environment, else none.

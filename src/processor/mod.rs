@@ -169,8 +169,12 @@ impl Processor {
         while !stopping.load(Ordering::SeqCst) {
             // A key may have been added, or a newer version started, while we were away.
             woke_held = woke_held || self.wake(|tx| tx.wake_held_deliveries());
-            match self.keys.reload_if_changed() {
-                Reload::Unchanged => {}
+            let (store, now) = (&self.store, self.clock.now());
+            let admit =
+                |newer: &Keyring, is_first| store.admit_keys(&newer.descriptions(), is_first, now);
+            match self.keys.reload_if_changed(admit) {
+                // What is not admitted was recorded when it was refused.
+                Reload::Unchanged | Reload::NotAdmitted => {}
                 Reload::Refused => self.record_keys(Act::KeysRefused, "refused"),
                 Reload::Loaded => {
                     self.record_keys(Act::KeysLoaded, "done");

@@ -33,7 +33,7 @@ pub use body::read as read_body;
 pub use connection::Connection;
 pub use heads::{HEAD_DEADLINE, watch as watch_heads};
 pub use intake::{Intake, IntakeHandle, Refused};
-pub use transport::{DatedFile, Loaded as LoadedTls, Transport};
+pub use transport::{DatedFile, Loaded as LoadedTls, OfferedVersion, Transport};
 
 /// What the handler works with.
 #[derive(Clone)]

@@ -7,6 +7,7 @@
 
 mod answers;
 mod api_keys;
+mod approved_keys;
 mod audit;
 mod card_tokens;
 mod cards;
@@ -40,6 +41,7 @@ use uuid::Uuid;
 
 pub use answers::{AnswerKind, NewAnswer};
 pub use api_keys::ApiKey;
+pub use approved_keys::OtherKey;
 pub use audit::{AuditFilter, AuditRecord, Entry, Fault, FaultKind, Head, Verified};
 pub use card_tokens::KnownToken;
 pub use cards::{CardFilter, CardRow};

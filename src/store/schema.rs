@@ -238,6 +238,19 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    approved_keys (purpose, program, kid) {
+        purpose -> Text,
+        program -> Text,
+        kid -> Text,
+        fingerprint -> Text,
+        first_seen_at -> BigInt,
+        approved_at -> Nullable<BigInt>,
+        approved_by -> Nullable<Text>,
+        reason -> Nullable<Text>,
+    }
+}
+
 diesel::joinable!(tokens -> cards (card_id));
 diesel::allow_tables_to_appear_in_same_query!(
     card_holds,

@@ -13,8 +13,29 @@ mod public;
 mod tests;
 mod verification;
 
+use crate::jose::JwsAlg;
+
 pub use client_error::ClientError;
 pub(crate) use exchange::{Answer, Exchange, FLOW_ID, Request, is_flow_id};
 pub(crate) use failure::could_hold_a_number;
 pub use failure::{CallFailure, FailureClass};
 pub(crate) use verification::{KeySetFiles, Verification};
+
+/// What protects the calls of a program, beside the connection.
+pub struct Algorithms {
+    /// By which requests are signed and encrypted.
+    pub requests: Vec<String>,
+    /// By which answers may be signed.
+    pub answers: Vec<String>,
+}
+
+impl Algorithms {
+    /// `answers` are the signatures that are believed.
+    pub(crate) fn new(requests: Vec<String>, answers: &[JwsAlg]) -> Self {
+        let answers = answers.iter().map(|alg| format!("JWS {}", alg.name()));
+        Self {
+            requests,
+            answers: answers.collect(),
+        }
+    }
+}

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ClientError;
-use crate::jose::{JwksFault, KeyError, VerificationKeys, VerifiedJws, VerifyFault, key_files};
+use crate::jose::{
+    JwksFault, KeyDescription, KeyError, VerificationKeys, VerifiedJws, VerifyFault, key_files,
+};
 
 /// Milliseconds. Anybody can name a kid that nobody knows: how often that may make us look for it.
 const LOOK_AT_MOST_EVERY: u64 = 60_000;
@@ -61,6 +63,11 @@ impl Verification {
         Arc::clone(&self.keys.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// What an inventory tells of the keys as they are now.
+    pub(crate) fn descriptions(&self) -> Vec<KeyDescription> {
+        self.keys().descriptions(&self.program)
+    }
+
     /// Whether no answer can be verified, now or later.
     pub(crate) fn can_never_verify(&self) -> bool {
         !self.has_address && self.keys().kids().next().is_none()
@@ -101,7 +108,13 @@ impl Verification {
         last.at = Some(now);
         let program = &self.program;
         let fetched = fetch().unwrap_or_else(|| last.fetched.clone());
-        match self.gathered(&last.fetched, &fetched) {
+        let gathered = self.gathered(&last.fetched, &fetched);
+        let agreeing = gathered.and_then(|keys| match known.contradicts(&keys) {
+            // Another key for a kid in use is approved by hand, and taken at the next start.
+            true => Err(JwksFault::Substituted.into()),
+            false => Ok(keys),
+        });
+        match agreeing {
             Ok(keys) => {
                 *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
                 last.fetched = fetched;

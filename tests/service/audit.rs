@@ -5,9 +5,9 @@ use serde_json::json;
 use tokenkeep::api::access::AccessRole;
 
 use crate::support::audit::Watch;
-use crate::support::build::{NUMBER_1, plain, refresh, status};
+use crate::support::build::{KID, NUMBER_1, plain, refresh, status};
 use crate::support::commands::{Output, fed, with};
-use crate::support::key_folder::KeyFolder;
+use crate::support::key_folder::{KeyFolder, LateKey};
 use crate::support::sql::sql;
 use crate::support::{App, Backend, START};
 
@@ -280,6 +280,18 @@ fn commands_for_keys(script: &mut Script<'_>) {
         "keys", "generate", "--kid", "new", "--bits", "2048", "--keys", path,
     ];
     script.run(&generate, ("keys.generate", "keys", "done"));
+    folder.put(KID, &LateKey::new(KID).pem);
+    let approve = |kid| {
+        [
+            "keys", "approve", kid, "--reason", "renewed", "--keys", path,
+        ]
+    };
+    script.run(&approve(KID), ("keys.approve", KID, "done"));
+    script.run(&approve(KID), ("keys.approve", KID, "no_change"));
+    script.run(
+        &approve("nobody"),
+        ("keys.approve", "nobody", "unknown-key"),
+    );
 }
 
 fn commands_for_retention(script: &mut Script<'_>) {

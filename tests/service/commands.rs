@@ -62,6 +62,7 @@ impl Bare {
 #[case("keys_list", &["keys", "list"])]
 #[case("keys_generate", &["keys", "generate"])]
 #[case("keys_check", &["keys", "check"])]
+#[case("keys_approve", &["keys", "approve"])]
 #[case("check", &["check"])]
 #[case("sandbox", &["sandbox"])]
 #[case("api_keys", &["api-keys"])]

@@ -4,10 +4,10 @@ use chrono::DateTime;
 use clap::Args;
 use indicatif::ProgressBar;
 
-use crate::commands::Common;
 use crate::commands::failure::Failure;
 use crate::commands::replay::{Summary, print_differences};
 use crate::commands::tables::progress_style;
+use crate::commands::{Common, refuse_other_keys};
 use crate::jose::Keyring;
 use crate::processor;
 use crate::store::{NotificationFilter, Replay, Store, Tx};
@@ -45,6 +45,7 @@ pub fn run(common: &Common, args: &ReplayStored) -> Result<(), Failure> {
     let (settings, store) = common.open()?;
     let keyring =
         Keyring::load(&settings.keys, settings.processor.opening()).map_err(Failure::wrong)?;
+    refuse_other_keys(&store, &keyring.descriptions())?;
     let policy = settings.policy();
     let mut summary = Summary::default();
     let ids = match args.ids.is_empty() {

@@ -14,6 +14,8 @@ use crate::store::{JobFilter, JobState, JobView, KINDS};
 use crate::telemetry::timestamp;
 use operating::{DiscardArgs, RetryArgs};
 
+pub use operating::reason;
+
 #[derive(Subcommand)]
 pub enum OutboxCommand {
     /// Lists calls, the oldest first, with the other side's last answer

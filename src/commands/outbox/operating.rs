@@ -56,7 +56,8 @@ const NOT_OVER: [JobState; 3] = [JobState::Parked, JobState::Dead, JobState::Wai
 const PAGE: i64 = 500;
 const LONGEST_REASON: usize = 200;
 
-fn reason(text: &str) -> Result<String, String> {
+/// A reason as it is given on the command line.
+pub fn reason(text: &str) -> Result<String, String> {
     let is_fit = (1..=LONGEST_REASON).contains(&text.len()) && !text.contains(char::is_control);
     match is_fit {
         true => Ok(text.to_owned()),

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::failure::Failure;
 use super::tables::progress_style;
-use super::{Common, open_store};
+use super::{Common, open_store, refuse_other_keys};
 use crate::audit::Act;
 use crate::jose::{KeyFolder, Keyring};
 use crate::processor::{Processor, Replayed, rehearse_deliveries};
@@ -88,6 +88,7 @@ fn delivery(body: &Body, clock: &Clock) -> NewDelivery {
 fn rehearse(settings: &Settings, store: &Store, bodies: &[Body]) -> Result<Vec<Replayed>, Failure> {
     let keyring =
         Keyring::load(&settings.keys, settings.processor.opening()).map_err(Failure::wrong)?;
+    refuse_other_keys(store, &keyring.descriptions())?;
     let clock = Clock::system();
     let new: Vec<NewDelivery> = bodies.iter().map(|body| delivery(body, &clock)).collect();
     let policy = settings.policy();
@@ -111,6 +112,7 @@ fn decide(
     let clock = Clock::system();
     let keys = KeyFolder::load(settings.keys.clone(), settings.processor.opening(), None)
         .map_err(Failure::wrong)?;
+    refuse_other_keys(store, &keys.keyring().descriptions())?;
     let processor = Processor {
         store: store.clone(),
         keys,

@@ -45,6 +45,11 @@ impl Signer {
         self.key.is_demonstration()
     }
 
+    /// The key that it signs with.
+    pub fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
     /// The `Authorization` header for one attempt. `nonce` and `timestamp` (seconds since 1970) must
     /// be fresh each time; `body` is what goes over the wire, empty where there is none.
     ///

@@ -4,11 +4,13 @@ use std::path::Path;
 
 use openssl::error::ErrorStack;
 use openssl::pkey::PKey;
-use openssl::sha::sha256;
 use openssl::x509::X509;
 use serde_json::json;
 
-use crate::jose::{EncryptError, KeyError, demonstration, encrypt, hex, key_files};
+use crate::jose::key_description::seconds_of;
+use crate::jose::{
+    EncryptError, KeyDescription, KeyError, KeyPurpose, demonstration, encrypt, key_files,
+};
 use crate::settings::ProcessingSettings;
 
 /// Bytes of the IV, as RFC 7518 has it for GCM.
@@ -21,7 +23,8 @@ const UNFIT: &str = "is not an RSA public key or certificate of 2048 bits or mor
 /// Whom requests are encrypted to, and how.
 pub(super) struct Recipient {
     pem: Vec<u8>,
-    spki_sha256: String,
+    /// Of a key without a program yet.
+    description: KeyDescription,
     kid: String,
     enc: String,
     field: String,
@@ -42,15 +45,19 @@ impl Recipient {
         if holds(&pem, b"PRIVATE KEY-----") {
             return Err(unusable(PRIVATE));
         }
-        let spki = spki(&pem).map_err(|_| unusable(UNFIT))?;
-        let spki_sha256 = hex::encode(&sha256(&spki));
+        let description = described(&pem).map_err(|_| unusable(UNFIT))?;
         let kid = match settings.encryption_kid.as_str() {
-            "" => spki_sha256.clone(),
+            "" => description.fingerprint.clone(),
             kid => kid.to_owned(),
         };
         let recipient = Self {
             pem: pem.to_vec(),
-            spki_sha256,
+            description: KeyDescription {
+                kid: settings.encryption_key.clone(),
+                file: settings.encryption_key.clone(),
+                algorithm: format!("RSA-OAEP-256 {}", settings.encryption_enc),
+                ..description
+            },
             kid,
             enc: settings.encryption_enc.clone(),
             field: settings.encrypted_field.clone(),
@@ -71,17 +78,27 @@ impl Recipient {
     /// Whether everybody can open what is encrypted to it, because its private half lies in the
     /// repository.
     pub(super) fn is_demonstration(&self) -> bool {
-        demonstration::ENCRYPTION_KEYS.contains(&self.spki_sha256.as_str())
+        demonstration::ENCRYPTION_KEYS.contains(&self.description.fingerprint.as_str())
+    }
+
+    /// What an inventory tells of it: of which program it is, is the caller's to say.
+    pub(super) fn description(&self) -> &KeyDescription {
+        &self.description
     }
 }
 
-/// The DER SubjectPublicKeyInfo of a public key or a certificate.
-fn spki(pem: &[u8]) -> Result<Vec<u8>, ErrorStack> {
-    if holds(pem, b"-----BEGIN CERTIFICATE") {
-        X509::from_pem(pem)?.public_key()?.public_key_to_der()
-    } else {
-        PKey::public_key_from_pem(pem)?.public_key_to_der()
+/// A public key, or that of a certificate, without its names.
+fn described(pem: &[u8]) -> Result<KeyDescription, ErrorStack> {
+    if !holds(pem, b"-----BEGIN CERTIFICATE") {
+        let key = PKey::public_key_from_pem(pem)?;
+        return KeyDescription::of(KeyPurpose::Encryption, &key);
     }
+    let certificate = X509::from_pem(pem)?;
+    let key = certificate.public_key()?;
+    Ok(KeyDescription {
+        ends_at: Some(seconds_of(certificate.not_after())?),
+        ..KeyDescription::of(KeyPurpose::Encryption, &key)?
+    })
 }
 
 fn holds(pem: &[u8], label: &[u8]) -> bool {

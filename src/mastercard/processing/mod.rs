@@ -15,10 +15,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::call::Caller;
-use super::credential::Credential;
+use super::credential::{Credential, OAUTH};
+use crate::jose::KeyDescription;
 use crate::settings::{ConnectionSettings, ProcessingSettings};
 use crate::telemetry::Clock;
-use crate::upstream::ClientError;
+use crate::upstream::{Algorithms, ClientError};
 use encryption::Recipient;
 
 /// Makes the calls of one program. Cheap to clone; all clones share connections and keys.
@@ -33,6 +34,7 @@ struct Program {
     /// None where payloads are not encrypted.
     recipient: Option<Recipient>,
     remarks: Vec<String>,
+    keys: Vec<KeyDescription>,
     holds_demonstration_key: bool,
 }
 
@@ -64,6 +66,11 @@ impl Client {
             true => Some(Recipient::load(settings, keys_folder)?),
             false => None,
         };
+        let mut keys = vec![credential.description(&signer)?];
+        keys.extend(recipient.iter().map(|recipient| KeyDescription {
+            program: name.to_owned(),
+            ..recipient.description().clone()
+        }));
         let encrypts_to_demonstration =
             (recipient.as_ref()).is_some_and(Recipient::is_demonstration);
         let holds_demonstration_key = signer.holds_demonstration_key() || encrypts_to_demonstration;
@@ -73,6 +80,7 @@ impl Client {
             remarks: remarks(name, settings),
             settings: settings.clone(),
             recipient,
+            keys,
             holds_demonstration_key,
         })))
     }
@@ -80,6 +88,20 @@ impl Client {
     /// What an operator should know of this program before it is called.
     pub fn remarks(&self) -> &[String] {
         &self.0.remarks
+    }
+
+    /// What an inventory tells of its keys.
+    pub fn keys(&self) -> Vec<KeyDescription> {
+        self.0.keys.clone()
+    }
+
+    /// How its requests and its answers are protected.
+    pub fn algorithms(&self) -> Algorithms {
+        let mut requests = vec![OAUTH.to_owned()];
+        if let Some(recipient) = &self.0.recipient {
+            requests.push(format!("JWE {}", recipient.description().algorithm));
+        }
+        Algorithms::new(requests, &[])
     }
 
     /// Whether it signs with, or encrypts to, a key that lies in the repository: never in production.

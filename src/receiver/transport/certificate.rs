@@ -64,7 +64,7 @@ fn common_name(certificate: &X509Ref) -> Option<String> {
 }
 
 /// A subject as RFC 4514 writes it, the last part first. None if a part has no short name.
-fn written(name: &X509NameRef) -> Option<String> {
+pub fn written(name: &X509NameRef) -> Option<String> {
     let mut parts = Vec::new();
     for entry in name.entries() {
         let kind = entry.object().nid();

@@ -4,20 +4,22 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use actix_web::rt::net::TcpStream;
+use actix_web::rt::task::spawn_blocking;
 use actix_web::rt::time::sleep;
-use openssl::asn1::{Asn1Time, Asn1TimeRef};
+use openssl::asn1::Asn1TimeRef;
 use openssl::error::ErrorStack;
 use openssl::ssl::{Ssl, SslContext, SslRef};
 use tokio_openssl::SslStream;
 
 use super::certificate::Wanted;
-use super::{refusals, tls};
-use crate::jose::KeyError;
-use crate::jose::key_folder::{Seen, seen};
+use super::refusals;
+use super::tls::{self, OfferedVersion};
+use crate::jose::key_description::seconds_of;
+use crate::jose::key_folder::{Admission, Seen, seen};
+use crate::jose::{KeyDescription, KeyError, days_left};
 use crate::settings::TlsSettings;
-use crate::telemetry::Metrics;
-
-const DAY: i64 = 86_400;
+use crate::store::Store;
+use crate::telemetry::{Clock, Metrics};
 
 /// A file, and when the first of what it holds ends.
 pub struct DatedFile {
@@ -32,11 +34,9 @@ impl DatedFile {
         name: &Path,
         ends: impl IntoIterator<Item = &'a Asn1TimeRef>,
     ) -> Result<Self, ErrorStack> {
-        let epoch = Asn1Time::from_unix(0)?;
         let mut ends_at = i64::MAX;
         for end in ends {
-            let since = epoch.diff(end)?;
-            ends_at = ends_at.min(i64::from(since.days) * DAY + i64::from(since.secs));
+            ends_at = ends_at.min(seconds_of(end)?);
         }
         Ok(Self {
             name: name.display().to_string(),
@@ -46,7 +46,7 @@ impl DatedFile {
 
     /// Whole days that are left, less than 0 once it has ended. `now` is in milliseconds since 1970.
     pub fn days_left(&self, now: i64) -> i64 {
-        (self.ends_at - now.div_euclid(1000)).div_euclid(DAY)
+        days_left(self.ends_at, now)
     }
 }
 
@@ -57,6 +57,8 @@ pub struct Loaded {
     wanted: Option<Wanted>,
     is_required: bool,
     pub files: Vec<DatedFile>,
+    /// The listener's own certificate first.
+    pub keys: Vec<KeyDescription>,
 }
 
 impl Loaded {
@@ -65,14 +67,20 @@ impl Loaded {
     /// # Errors
     /// The first file that cannot be used.
     pub fn load(keys: &Path, settings: &TlsSettings) -> Result<Self, KeyError> {
-        let (context, files) = tls::load(keys, settings)?;
+        let loaded = tls::load(keys, settings)?;
         let asks = !settings.client_authorities.is_empty();
         Ok(Self {
-            context,
+            context: loaded.context,
             wanted: asks.then(|| Wanted::new(settings)),
             is_required: settings.client_required,
-            files,
+            files: loaded.files,
+            keys: loaded.keys,
         })
+    }
+
+    /// The versions and cipher suites that it negotiates.
+    pub fn offered(&self) -> Vec<OfferedVersion> {
+        tls::offered_with(self.keys.first().map_or("", |own| own.kind))
     }
 
     /// A stream whose handshake is still to be done.
@@ -98,13 +106,21 @@ pub struct TlsFiles {
     keys: PathBuf,
     settings: TlsSettings,
     metrics: Metrics,
+    store: Store,
+    clock: Clock,
     current: RwLock<Arc<Loaded>>,
     /// As they were when the process began.
     seen: Vec<Seen>,
 }
 
 impl TlsFiles {
-    pub fn load(keys: &Path, settings: &TlsSettings, metrics: Metrics) -> Result<Self, KeyError> {
+    pub fn load(
+        keys: &Path,
+        settings: &TlsSettings,
+        metrics: Metrics,
+        store: Store,
+        clock: Clock,
+    ) -> Result<Self, KeyError> {
         // Before the files: what changes meanwhile is seen at the next look.
         let seen = seen(paths(keys, settings));
         let loaded = Loaded::load(keys, settings)?;
@@ -113,6 +129,8 @@ impl TlsFiles {
             keys: keys.to_owned(),
             settings: settings.clone(),
             metrics,
+            store,
+            clock,
             current: RwLock::new(Arc::new(loaded)),
             seen,
         })
@@ -124,8 +142,8 @@ impl TlsFiles {
         Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Loads the files anew whenever they have changed. What cannot be loaded leaves the old in place,
-    /// and is tried again at each look: of two files that belong together one comes first.
+    /// Loads the files anew whenever they have changed. What cannot be loaded, or is not admitted, leaves the
+    /// old in place, and is tried again at each look: of two files that belong together one comes first.
     pub async fn follow(&self) {
         let Some(every) = self.settings.reload() else {
             return;
@@ -137,20 +155,38 @@ impl TlsFiles {
             if now == used {
                 continue;
             }
-            match Loaded::load(&self.keys, &self.settings) {
+            match self.load_admitted(told.as_ref()).await {
                 Ok(newer) => {
                     measure(&newer, &self.metrics);
                     *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(newer);
                     (used, told) = (now, None);
                     log::info!("the listener's certificates were loaded anew");
                 }
-                Err(error) if told.as_ref() == Some(&error) => {}
-                Err(error) => {
-                    log::error!("the listener's certificates changed, those in use stay: {error}");
-                    told = Some(error);
+                Err(reason) if told.as_ref() == Some(&reason) => {}
+                Err(reason) => {
+                    log::error!("the listener's certificates changed, those in use stay: {reason}");
+                    told = Some(reason);
                 }
             }
         }
+    }
+
+    /// What is in the files now, if it may be used. A refusal is recorded unless it was `told` already.
+    async fn load_admitted(&self, told: Option<&String>) -> Result<Loaded, String> {
+        let newer = Loaded::load(&self.keys, &self.settings).map_err(|error| error.to_string())?;
+        let (store, keys, now) = (self.store.clone(), newer.keys.clone(), self.clock.now());
+        let told = told.cloned();
+        let admit = move || -> Admission {
+            match store.admit_keys(&keys, false, now)? {
+                Err(fault) if told != Some(fault.to_string()) => store.admit_keys(&keys, true, now),
+                asked => Ok(asked),
+            }
+        };
+        // The database may be slow, and this thread accepts connections.
+        let asked = spawn_blocking(admit).await;
+        let admitted = asked.map_err(|error| error.to_string())??;
+        admitted.map_err(|error| error.to_string())?;
+        Ok(newer)
     }
 }
 

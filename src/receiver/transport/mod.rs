@@ -25,15 +25,17 @@ use tokio_openssl::SslStream;
 
 use super::connection::Connection;
 use super::problem::Problem;
-use crate::jose::KeyError;
+use crate::jose::{KeyDescription, KeyError};
 use crate::settings::ReceiverSettings;
-use crate::telemetry::Metrics;
+use crate::store::Store;
+use crate::telemetry::{Clock, Metrics};
 
 use admission::Admission;
 use files::TlsFiles;
 use refusals::Refusals;
 
 pub use files::{DatedFile, Loaded};
+pub use tls::OfferedVersion;
 
 /// A handshake must be done in this time.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
@@ -74,9 +76,14 @@ impl Transport {
         keys: &Path,
         settings: &ReceiverSettings,
         metrics: Metrics,
+        store: Store,
+        clock: Clock,
     ) -> Result<Self, KeyError> {
         let tls = match settings.tls.is_used() {
-            true => Some(TlsFiles::load(keys, &settings.tls, metrics.clone())?),
+            true => {
+                let (tls, metrics) = (&settings.tls, metrics.clone());
+                Some(TlsFiles::load(keys, tls, metrics, store, clock)?)
+            }
             false => None,
         };
         Ok(Self {
@@ -84,6 +91,12 @@ impl Transport {
             admission: Admission::new(settings),
             refusals: Refusals::new(metrics),
         })
+    }
+
+    /// What an inventory tells of the certificates in use.
+    pub fn keys(&self) -> Vec<KeyDescription> {
+        let files = self.tls.as_ref();
+        files.map_or_else(Vec::new, |files| files.current().keys.clone())
     }
 
     /// Makes a connection of a stream, after its handshake if there is one. A peer that is refused

@@ -14,9 +14,10 @@ use openssl::x509::store::{X509Lookup, X509Store, X509StoreBuilder};
 use openssl::x509::verify::X509VerifyFlags;
 use openssl::x509::{X509, X509Crl, X509StoreContextRef, X509VerifyResult};
 
-use super::certificate::Wanted;
+use super::certificate::{Wanted, written};
 use super::files::DatedFile;
-use crate::jose::{KeyError, key_files};
+use crate::jose::key_description::seconds_of;
+use crate::jose::{KeyDescription, KeyError, KeyPurpose, key_files};
 use crate::settings::TlsSettings;
 
 /// RSA below 2048 bits and SHA-1 are too weak, in any certificate of a chain.
@@ -32,14 +33,74 @@ const NOT_ITS_KEY: &str = "is not the key of receiver.tls.certificate";
 const NO_LIST: &str = "holds no revocation list in PEM form, or one that is broken";
 const OPENSSL: &str = "receiver.tls";
 
-/// Reads a file's certificates, and notes when the first of them ends.
+/// The versions that are offered, the lowest first, each with its cipher suites and the kind of key that the
+/// listener's certificate must have for them; empty for any.
+type Offered = (
+    SslVersion,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
+const OFFERED: [Offered; 2] = [
+    (
+        SslVersion::TLS1_2,
+        "TLS 1.2",
+        &[
+            ("ECDHE-ECDSA-AES128-GCM-SHA256", "EC"),
+            ("ECDHE-RSA-AES128-GCM-SHA256", "RSA"),
+            ("ECDHE-ECDSA-AES256-GCM-SHA384", "EC"),
+            ("ECDHE-RSA-AES256-GCM-SHA384", "RSA"),
+            ("ECDHE-ECDSA-CHACHA20-POLY1305", "EC"),
+            ("ECDHE-RSA-CHACHA20-POLY1305", "RSA"),
+            ("DHE-RSA-AES128-GCM-SHA256", "RSA"),
+            ("DHE-RSA-AES256-GCM-SHA384", "RSA"),
+        ],
+    ),
+    (
+        SslVersion::TLS1_3,
+        "TLS 1.3",
+        &[
+            ("TLS_AES_128_GCM_SHA256", ""),
+            ("TLS_AES_256_GCM_SHA384", ""),
+            ("TLS_CHACHA20_POLY1305_SHA256", ""),
+        ],
+    ),
+];
+
+/// A version of TLS that the listener speaks.
+pub struct OfferedVersion {
+    pub name: &'static str,
+    /// By OpenSSL's names, the preferred one first.
+    pub ciphers: Vec<&'static str>,
+}
+
+/// What is offered with a certificate that has a key of this kind.
+pub fn offered_with(kind: &str) -> Vec<OfferedVersion> {
+    let version = |(_, name, ciphers): &Offered| OfferedVersion {
+        name,
+        ciphers: ciphers
+            .iter()
+            .filter(|(_, needed)| needed.is_empty() || *needed == kind)
+            .map(|(cipher, _)| *cipher)
+            .collect(),
+    };
+    OFFERED.iter().map(version).collect()
+}
+
+fn names_of(version: SslVersion) -> String {
+    let ciphers = OFFERED.iter().filter(|(of, ..)| *of == version);
+    let names = ciphers.flat_map(|(.., ciphers)| ciphers.iter().map(|(name, _)| *name));
+    Vec::from_iter(names).join(":")
+}
+
+/// Reads a file's certificates, and notes what they are and when the first of them ends.
 struct Reader<'a> {
     keys: &'a Path,
     dated: Vec<DatedFile>,
+    descriptions: Vec<KeyDescription>,
 }
 
 impl Reader<'_> {
-    fn certificates(&mut self, name: &Path) -> Result<Vec<X509>, KeyError> {
+    fn certificates(&mut self, purpose: KeyPurpose, name: &Path) -> Result<Vec<X509>, KeyError> {
         let file = self.keys.join(name);
         let pem = key_files::read(self.keys, &file)?;
         let found = X509::stack_from_pem(&pem).ok().filter(|c| !c.is_empty());
@@ -47,6 +108,10 @@ impl Reader<'_> {
         let ends = found.iter().map(|certificate| certificate.not_after());
         let dated = DatedFile::new(name, ends);
         self.dated.push(dated.map_err(openssl_failed)?);
+        for certificate in &found {
+            let described = described(certificate, purpose, name).map_err(openssl_failed)?;
+            self.descriptions.push(described);
+        }
         Ok(found)
     }
 
@@ -63,22 +128,49 @@ impl Reader<'_> {
     }
 }
 
+fn described(
+    certificate: &X509,
+    purpose: KeyPurpose,
+    file: &Path,
+) -> Result<KeyDescription, ErrorStack> {
+    let file = file.display().to_string();
+    let subject = written(certificate.subject_name()).filter(|subject| !subject.is_empty());
+    Ok(KeyDescription {
+        kid: subject.unwrap_or_else(|| file.clone()),
+        file,
+        algorithm: certificate.signature_algorithm().object().to_string(),
+        ends_at: Some(seconds_of(certificate.not_after())?),
+        ..KeyDescription::of(purpose, &*certificate.public_key()?)?
+    })
+}
+
 fn openssl_failed(_: ErrorStack) -> KeyError {
     KeyError::openssl(OPENSSL)
 }
 
-/// The context of every handshake, and when each of its files ends.
-pub fn load(keys: &Path, settings: &TlsSettings) -> Result<(SslContext, Vec<DatedFile>), KeyError> {
+/// The context of every handshake, when each of its files ends, and what is in them.
+pub struct Context {
+    pub context: SslContext,
+    pub files: Vec<DatedFile>,
+    pub keys: Vec<KeyDescription>,
+}
+
+pub fn load(keys: &Path, settings: &TlsSettings) -> Result<Context, KeyError> {
     let mut reader = Reader {
         keys,
         dated: Vec::new(),
+        descriptions: Vec::new(),
     };
     let mut builder = offered().map_err(openssl_failed)?;
     own_certificate(&mut builder, &mut reader, settings)?;
     if !settings.client_authorities.is_empty() {
         asked_for(&mut builder, &mut reader, settings)?;
     }
-    Ok((builder.build().into_context(), reader.dated))
+    Ok(Context {
+        context: builder.build().into_context(),
+        files: reader.dated,
+        keys: reader.descriptions,
+    })
 }
 
 /// TLS 1.2 and 1.3 without renegotiation and without resumption: a session taken up again would be
@@ -87,6 +179,8 @@ fn offered() -> Result<SslAcceptorBuilder, ErrorStack> {
     let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
     builder.set_security_level(SECURITY_LEVEL);
     builder.set_min_proto_version(Some(SslVersion::TLS1_2))?;
+    builder.set_cipher_list(&names_of(SslVersion::TLS1_2))?;
+    builder.set_ciphersuites(&names_of(SslVersion::TLS1_3))?;
     builder.set_options(SslOptions::NO_RENEGOTIATION | SslOptions::NO_TICKET);
     builder.set_session_cache_mode(SslSessionCacheMode::OFF);
     builder.set_num_tickets(0)?;
@@ -101,7 +195,7 @@ fn own_certificate(
     settings: &TlsSettings,
 ) -> Result<(), KeyError> {
     let name = Path::new(&settings.certificate);
-    let mut chain = reader.certificates(name)?.into_iter();
+    let mut chain = reader.certificates(KeyPurpose::Listener, name)?.into_iter();
     let too_weak = |_| KeyError::unusable(&reader.keys.join(name), TOO_WEAK);
     if let Some(own) = chain.next() {
         builder.set_certificate(&own).map_err(too_weak)?;
@@ -128,7 +222,7 @@ fn asked_for(
 ) -> Result<(), KeyError> {
     let mut authorities = Vec::new();
     for name in &settings.client_authorities {
-        authorities.extend(reader.certificates(name)?);
+        authorities.extend(reader.certificates(KeyPurpose::ClientAuthority, name)?);
     }
     let mut lists = Vec::new();
     for name in &settings.client_revocations {
