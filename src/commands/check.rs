@@ -1,7 +1,7 @@
 //! `check`: loads settings, keys, certificates, programs and database, and says what is wrong and where.
 
 use super::failure::Failure;
-use super::programs::{Callable, callable};
+use super::programs::{Callable, callable, remarks};
 use super::{Common, StartError, keys, open_store};
 use crate::jose::StorageKeys;
 use crate::receiver::LoadedTls;
@@ -90,10 +90,9 @@ fn programs(settings: &Settings) -> Vec<String> {
                     "program {name}: can be called at {}",
                     program.connection.base_url
                 );
-                client
-                    .remarks()
-                    .iter()
-                    .for_each(|remark| println!("{remark}"));
+                for remark in remarks(name, program, &client) {
+                    println!("{remark}");
+                }
                 if client.holds_demonstration_key() {
                     println!("program {name}: not for production: it uses a demonstration key");
                 }
