@@ -73,6 +73,7 @@ fn each_role_reaches_exactly_the_routes_that_are_described_for_it() {
             (401, "unknown-api-key"),
             "{path}"
         );
+        assert_eq!(nobody.header("www-authenticate"), Some("Bearer"), "{path}");
         for (role, key) in &keys {
             let reply = app.send(&method, &path, key, "");
             let may = reply.code() != "role-not-allowed";

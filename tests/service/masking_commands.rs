@@ -96,11 +96,25 @@ fn runs(shop: &Shop, files: &Files, command: &str) -> Vec<Vec<String>> {
         For::Card(more) => of(CARDS.map(|card| card.id.to_owned()).to_vec(), more),
         For::Item(more) => {
             let of_card = |card: Known| shop.app.notifications(card.id).into_iter().take(most);
-            of(CARDS.into_iter().flat_map(of_card).map(|item| item.id).collect(), more)
+            of(
+                CARDS
+                    .into_iter()
+                    .flat_map(of_card)
+                    .map(|item| item.id)
+                    .collect(),
+                more,
+            )
         }
         For::Call(more) => {
             let of_card = |card: Known| shop.app.jobs(card.id).into_iter().take(most);
-            of(CARDS.into_iter().flat_map(of_card).map(|job| job.id).collect(), more)
+            of(
+                CARDS
+                    .into_iter()
+                    .flat_map(of_card)
+                    .map(|job| job.id)
+                    .collect(),
+                more,
+            )
         }
         For::Registrations => of(vec![files.registrations.clone()], &[]),
         For::Notifications(more) => of(vec![files.notifications.clone()], more),
