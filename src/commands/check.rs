@@ -3,7 +3,7 @@
 
 use super::failure::Failure;
 use super::inventory::Inventory;
-use super::programs::{Callable, callable};
+use super::programs::{Callable, callable, remarks};
 use super::{Common, StartError, connect, keys};
 use crate::jose::{StorageKeys, named_keys};
 use crate::receiver::LoadedTls;
@@ -101,10 +101,9 @@ fn programs(settings: &Settings) -> Vec<String> {
                     "program {name}: can be called at {}",
                     program.connection.base_url
                 );
-                client
-                    .remarks()
-                    .iter()
-                    .for_each(|remark| println!("{remark}"));
+                for remark in remarks(name, program, &client) {
+                    println!("{remark}");
+                }
                 if client.holds_demonstration_key() {
                     println!("program {name}: not for production: it uses a demonstration key");
                 }

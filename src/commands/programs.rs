@@ -48,7 +48,9 @@ fn client(
     clock: &Clock,
 ) -> Result<ProgramClient, ClientError> {
     let mut connection = program.connection.clone();
-    connection.only_public = settings.environment == Environment::Production;
+    if settings.environment == Environment::Production {
+        connection.reach = connection.production_reach();
+    }
     let (connection, keys, clock) = (&connection, &settings.keys, clock.clone());
     match &program.kind {
         KindSettings::MastercardCheckout(checkout) => {
@@ -68,6 +70,18 @@ fn client(
     }
 }
 
+/// What an operator should know of a program before it is called.
+pub fn remarks(name: &str, program: &ProgramSettings, client: &ProgramClient) -> Vec<String> {
+    let mut remarks = client.remarks().to_vec();
+    if program.connection.allow_private_addresses {
+        remarks.push(format!(
+            "program {name}: addresses of private networks are called in production as well \
+             (allow_private_addresses)"
+        ));
+    }
+    remarks
+}
+
 /// The programs that can be called. One whose settings are not complete is told.
 ///
 /// # Errors
@@ -80,10 +94,9 @@ pub fn all_callable(
     for (name, program) in &settings.programs {
         match callable(settings, name, program, clock) {
             Callable::Yes(client) => {
-                client
-                    .remarks()
-                    .iter()
-                    .for_each(|remark| log::warn!("{remark}"));
+                for remark in remarks(name, program, &client) {
+                    log::warn!("{remark}");
+                }
                 all.push((name.clone(), program.clone(), client));
             }
             Callable::NotYet(why) => log::warn!("{why}: calls of this program wait"),

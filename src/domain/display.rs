@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::{Card, Status};
+use super::{Card, Change, Status, TerminalState};
+
+/// What stands where digits are not shown.
+const WITHHELD: &str = "withheld";
 
 /// What to show the consumer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,19 +42,50 @@ pub fn display(card: &Card) -> Display {
     }
 }
 
+/// Whether a masked field is shown of a card with this status: the last digits of the number only
+/// while it is ACTIVE, and no digits at all once it has ended.
+fn is_shown(field: &str, status: Option<&str>) -> bool {
+    match field {
+        "panLastFour" => status == Some(Status::Active.word()),
+        "panBin" | "tokenLastFour" => !TerminalState::ALL
+            .iter()
+            .any(|state| status == Some(state.word())),
+        _ => true,
+    }
+}
+
+/// The masked fields that may be shown, by name.
+pub fn shown_fields(card: &Card) -> impl Iterator<Item = (&str, &Value)> {
+    let status = card.status_word();
+    let all = card.masked.iter();
+    let shown = all.filter(move |(name, _)| is_shown(name, status));
+    shown.map(|(name, register)| (name.as_str(), &register.value))
+}
+
+/// What changed of a card that has this status now: digits that are not shown any more are withheld
+/// from what was recorded, too.
+pub fn shown_changes(mut changes: Vec<Change>, status: Option<&str>) -> Vec<Change> {
+    for change in &mut changes {
+        let field = change.field.strip_prefix("maskedCard.");
+        if field.is_some_and(|field| !is_shown(field, status)) {
+            let values = [&mut change.from, &mut change.to].into_iter();
+            values
+                .filter(|value| !value.is_null())
+                .for_each(|value| *value = WITHHELD.into());
+        }
+    }
+    changes
+}
+
 /// The `maskedCard` as it may be shown: the token's digits and expiry are those of the token we
-/// hold, and only an ACTIVE card has `panLastFour` in it.
+/// hold, and the card's own digits go by its status.
 pub fn shown_masked_card(card: &Card) -> Value {
-    let shows_digits = display(card).pan_last_four.is_some();
     let mut top = Map::new();
     let mut digital = Map::new();
-    for (name, register) in &card.masked {
-        if name == "panLastFour" && !shows_digits {
-            continue;
-        }
+    for (name, value) in shown_fields(card) {
         match name.strip_prefix("digitalCardData.") {
-            Some(inner) => digital.insert(inner.to_owned(), register.value.clone()),
-            None => top.insert(name.clone(), register.value.clone()),
+            Some(inner) => digital.insert(inner.to_owned(), value.clone()),
+            None => top.insert(name.to_owned(), value.clone()),
         };
     }
     if let Some(status) = card.status_word() {

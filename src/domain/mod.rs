@@ -30,7 +30,7 @@ pub use decide::decide;
 pub use decision::{
     Change, Decision, Flag, FreshCryptogram, Hold, Job, JobKind, Rule, TraceStep, Verdict,
 };
-pub use display::{Display, display, shown_masked_card};
+pub use display::{Display, display, shown_changes, shown_fields, shown_masked_card};
 pub use event::{Event, EventKind};
 pub use expiry::Expiry;
 pub use input::{

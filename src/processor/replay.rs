@@ -132,11 +132,11 @@ fn judge_content(
     let row = judge_again(tx, origin, opened, view.hold.is_some(), policy, now)?;
     Ok(Replayed {
         notification_id: view.id.clone(),
+        changes: tx.shown_changes(row.card_id.as_deref(), row.changes)?,
         card_id: row.card_id,
         verdict: row.verdict.name().to_owned(),
         hold: row.verdict.hold().map(|hold| hold.0.to_owned()),
         rule: row.rule.to_owned(),
-        changes: row.changes,
     })
 }
 

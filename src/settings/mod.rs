@@ -32,7 +32,7 @@ pub use password::holds_password;
 pub use programs::{
     AllianceSettings, BaseStringForm, CallMethod, CheckoutSettings, ConnectionSettings,
     DynamicDataType, ExtraHeaders, InstantForm, KindSettings, ProcessingSettings, ProgramFault,
-    ProgramSettings, StatusWords, TimestampType, TimestampUnit,
+    ProgramSettings, Reach, StatusWords, TimestampType, TimestampUnit,
 };
 
 pub use retention::{AuditSettings, RetentionSettings};

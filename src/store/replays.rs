@@ -60,7 +60,7 @@ impl Tx<'_> {
             .order((replays::at, replays::id))
             .select(Stored::as_select())
             .load(self.connection)?;
-        let read = |row: Stored| {
+        let read = |row: Stored| -> Result<Replay, StoreError> {
             Ok(Replay {
                 notification_id: row.notification_id,
                 at: row.at,
@@ -71,6 +71,13 @@ impl Tx<'_> {
                 changes: from_json(&row.changes)?,
             })
         };
-        rows.into_iter().map(read).collect()
+        let replays: Vec<Replay> = rows.into_iter().map(read).collect::<Result<_, _>>()?;
+        let item = self.notification(notification_id)?;
+        let card = item.and_then(|item| item.card_id);
+        let shown = |replay: Replay| {
+            let changes = self.shown_changes(card.as_deref(), replay.changes)?;
+            Ok(Replay { changes, ..replay })
+        };
+        replays.into_iter().map(shown).collect()
     }
 }

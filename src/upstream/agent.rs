@@ -10,8 +10,8 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Agent, Error, Timeout, config::Config};
 
-use super::public::is_public;
-use crate::settings::ConnectionSettings;
+use super::public::is_within;
+use crate::settings::{ConnectionSettings, Reach};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes from the status line to the body.
@@ -43,7 +43,7 @@ pub(super) fn agent(settings: &ConnectionSettings) -> Agent {
         .max_idle_connections_per_host(settings.concurrency());
     let resolver = Resolving {
         system: DefaultResolver::default(),
-        only_public: settings.only_public,
+        reach: settings.reach,
     };
     let connector = Connecting::default();
     Agent::with_parts(config.build(), connector, resolver)
@@ -76,8 +76,8 @@ impl Connector<()> for Connecting {
 #[derive(Debug)]
 struct Resolving {
     system: DefaultResolver,
-    /// Whether a name may have public addresses only.
-    only_public: bool,
+    /// Which addresses a name may have.
+    reach: Reach,
 }
 
 impl Resolver for Resolving {
@@ -94,9 +94,12 @@ impl Resolver for Resolving {
             other => other,
         })?;
         // What is checked here is what is connected to: the name is not looked up again.
-        match self.only_public && !found.iter().all(|address| is_public(address.ip())) {
-            true => Err(Error::BadUri("an address that is not public".to_owned())),
-            false => Ok(found),
+        match found
+            .iter()
+            .all(|address| is_within(self.reach, address.ip()))
+        {
+            true => Ok(found),
+            false => Err(Error::BadUri("an address that is not called".to_owned())),
         }
     }
 }

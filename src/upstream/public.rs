@@ -1,9 +1,35 @@
-//! Which addresses are public: those that mean the same machine wherever they are called from.
+//! Which addresses are public: those that mean the same machine wherever they are called from; and
+//! which are of private networks.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::settings::Reach;
+
+/// Where clouds hand a machine its own credentials (IMDS), although these are private addresses.
+const METADATA: [Ipv6Addr; 2] = [
+    Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254),
+    Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254),
+];
+
+/// Whether an address may be called.
+pub(super) fn is_within(reach: Reach, address: IpAddr) -> bool {
+    match reach {
+        Reach::Anywhere => true,
+        Reach::Public => is_public(address),
+        Reach::PublicOrPrivate => is_public(address) || is_private(address),
+    }
+}
+
+/// Whether an address is one of a private network (RFC 1918, RFC 4193).
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_private(),
+        IpAddr::V6(address) => address.is_unique_local() && !METADATA.contains(&address),
+    }
+}
+
 /// Whether an address is public. What is reserved for anything else counts as private.
-pub(super) fn is_public(address: IpAddr) -> bool {
+fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use rstest::rstest;
 
-use crate::settings::ProgramSettings;
+use crate::settings::{ProgramSettings, Reach};
 use crate::telemetry::Clock;
 use crate::upstream::failure::{could_hold_a_number, retry_after};
-use crate::upstream::public::is_public;
+use crate::upstream::public::is_within;
 use crate::upstream::{Exchange, KeySetFiles, Verification};
 
 /// 20 July 2026, 10:00 UTC, in milliseconds.
@@ -119,7 +119,37 @@ fn w26_an_address_is_public_or_reserved_for_something_else(
     #[case] address: IpAddr,
     #[case] expected: bool,
 ) {
-    assert_eq!(is_public(address), expected);
+    assert_eq!(is_within(Reach::Public, address), expected);
+    assert!(is_within(Reach::Anywhere, address));
+}
+
+#[rstest]
+#[case("8.8.8.8", true)]
+#[case("10.1.2.3", true)]
+#[case("172.31.255.254", true)]
+#[case("192.168.0.1", true)]
+#[case("fd12:3456:789a::1", true)]
+#[case("2606:4700::1111", true)]
+#[case("127.0.0.1", false)]
+#[case("::1", false)]
+#[case("0.0.0.0", false)]
+#[case("169.254.169.254", false)]
+#[case("fe80::1", false)]
+#[case("fd00:ec2::254", false)]
+#[case("fd20:ce::254", false)]
+#[case("100.100.100.200", false)]
+#[case("::ffff:10.0.0.1", false)]
+#[case("::ffff:169.254.169.254", false)]
+#[case("64:ff9b::a9fe:a9fe", false)]
+#[case("64:ff9b::a00:1", false)]
+#[case("172.32.0.1", true)]
+#[case("198.18.0.1", false)]
+#[case("224.0.0.1", false)]
+fn w26_a_private_network_may_be_allowed_and_this_machine_and_metadata_never_are(
+    #[case] address: IpAddr,
+    #[case] expected: bool,
+) {
+    assert_eq!(is_within(Reach::PublicOrPrivate, address), expected);
 }
 
 /// As if a name had been good when the settings were read, and led to this machine afterwards.
@@ -132,13 +162,15 @@ fn w26_a_name_that_leads_to_a_private_address_is_not_connected_to() {
     let program = format!("kind = \"mastercard-checkout\"\nbase_url = \"{url}\"");
     let program: ProgramSettings = toml::from_str(&program).unwrap();
     let mut connection = program.connection;
-    // The one that may connect shows that the canary would have seen the other.
-    for only_public in [true, false] {
-        connection.only_public = only_public;
+    // The one that may connect shows that the canary would have seen the others.
+    for reach in [Reach::Public, Reach::PublicOrPrivate, Reach::Anywhere] {
+        connection.reach = reach;
+        let is_called = reach == Reach::Anywhere;
         let exchange = Exchange::new(&connection, Clock::from_fn(|| NOW));
         let deadline = Instant::now() + Duration::from_millis(500);
         let failure = exchange.fetch(&url, deadline).unwrap_err();
-        assert_eq!(failure.may_have_arrived, !only_public, "{failure}");
-        assert_eq!(canary.accept().is_ok(), !only_public);
+        assert_eq!(failure.may_have_arrived, is_called, "{failure}");
+        assert_eq!(canary.accept().is_ok(), is_called);
     }
+    println!("W-26 a name that changed to this machine: 0 connections to the canary, in 2 reaches");
 }

@@ -13,3 +13,9 @@ pub const TEXTS: [&str; 4] = [
 pub const CRYPTOGRAM: &str = TEXTS[0];
 /// Numbers in this range come from the sandbox.
 pub const SANDBOX_RANGE: &str = "548098";
+
+/// Both kinds, to be looked for.
+pub fn all() -> Vec<Vec<u8>> {
+    let texts = NUMBERS.iter().chain(&TEXTS);
+    texts.map(|text| text.as_bytes().to_vec()).collect()
+}

@@ -4,18 +4,14 @@ use std::path::{Path, PathBuf};
 
 use openssl::pkey::PKey;
 
-use crate::canaries::{NUMBERS, TEXTS};
+use crate::canaries;
 
 /// A key is looked for in pieces of this length, so that one is whole in each line of a PEM file.
 const PIECE: usize = 16;
 
 /// All of them. `made` holds a key a line.
 pub fn all(made: &[PathBuf]) -> Vec<Vec<u8>> {
-    let known = NUMBERS
-        .iter()
-        .chain(&TEXTS)
-        .map(|text| text.as_bytes().to_vec());
-    let mut secrets: Vec<_> = known.collect();
+    let mut secrets = canaries::all();
     let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("keys");
     let mut files = Vec::new();
     for folder in ["payload", "signing", "storage"] {

@@ -18,7 +18,7 @@ fn open(app: &App, path: &str) -> Reply {
     exchange(app.service().api, request).unwrap()
 }
 
-fn document(app: &App) -> Value {
+pub fn document(app: &App) -> Value {
     let reply = open(app, "/openapi.json");
     assert_eq!(
         (reply.status, reply.header("content-type")),
@@ -28,7 +28,7 @@ fn document(app: &App) -> Value {
 }
 
 /// Every operation: method, path and what is said of it.
-fn operations(document: &Value) -> Vec<(String, String, &Value)> {
+pub fn operations(document: &Value) -> Vec<(String, String, &Value)> {
     let paths = document["paths"].as_object().unwrap().iter();
     let all = paths.flat_map(|(path, item)| {
         let operations = item.as_object().unwrap().iter();
@@ -73,6 +73,7 @@ fn each_role_reaches_exactly_the_routes_that_are_described_for_it() {
             (401, "unknown-api-key"),
             "{path}"
         );
+        assert_eq!(nobody.header("www-authenticate"), Some("Bearer"), "{path}");
         for (role, key) in &keys {
             let reply = app.send(&method, &path, key, "");
             let may = reply.code() != "role-not-allowed";

@@ -74,6 +74,33 @@ fn check_tells_all_that_is_wrong_with_keys_and_database_at_once() {
 }
 
 #[test]
+fn w26_check_warns_of_a_program_that_is_called_at_private_addresses() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    let database = TestDatabase::new(Backend::Sqlite);
+    let warns = |more: &str| {
+        let settings = format!(
+            "[programs.vpn]\nkind = \"mastercard-checkout\"\nbase_url = \"https://api.bank.example\"\n\
+             src_client_id = \"client\"\nservice_id = \"service\"\nconsumer_key = \"consumer\"\n\
+             signing_key = \"signing/demo-signing.pem\"\n{more}"
+        );
+        fs::write(&file, settings).unwrap();
+        let output = tokenkeep(&database, &["check", "--config", file.to_str().unwrap()]);
+        assert!(
+            output.stdout.contains("program vpn: can be called"),
+            "{output:?}"
+        );
+        output
+            .stdout
+            .contains("program vpn: addresses of private networks are called in production as well")
+    };
+    assert!(!warns(""));
+    assert!(!warns("allow_private_addresses = false\n"));
+    assert!(warns("allow_private_addresses = true\n"));
+    println!("W-26 private addresses: off unless set, and told by check where they are");
+}
+
+#[test]
 fn check_names_a_storage_key_that_is_not_there() {
     let keys = KeyFolder::copy();
     fs::remove_dir_all(keys.path().join("storage")).unwrap();

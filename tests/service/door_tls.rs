@@ -151,3 +151,22 @@ fn w24_the_sender_may_be_named_by_its_whole_subject_another_name_or_its_key(#[ca
     let answer = post(app.public(), &sender(Some(&same_name), BOTH[1]));
     assert_eq!(answer.is_none(), pinned);
 }
+
+#[test]
+fn w24_a_name_in_the_common_name_alone_is_not_the_alternative_name_that_was_asked_for() {
+    let authority = Certificate::authority("Public Authority");
+    let folder = TlsFolder::new(&[&authority]);
+    let app = folder.spawn(&ASKING.replace("cn:", "san:"));
+    let common = authority.issue(&Wish::client(&[SENDER]));
+    let alternative = authority.issue(&Wish {
+        alternative_name: Some(SENDER),
+        ..Wish::client(&["other.example"])
+    });
+    for version in BOTH {
+        assert!(post(app.public(), &sender(Some(&common), version)).is_none());
+        let answer = post(app.public(), &sender(Some(&alternative), version));
+        assert_eq!(answer.unwrap().status, 204);
+    }
+    assert_eq!(refused(&app, "subject"), 2);
+    println!("W-24 the name in CN but not in SAN: refused, on 2 versions");
+}

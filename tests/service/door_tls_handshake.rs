@@ -65,6 +65,7 @@ fn w24_a_second_handshake_on_a_connection_is_refused() {
     let printed = s_client(app.public(), folder.path(), &right, &["-tls1_2"], "R\n");
     assert!(printed.contains("RENEGOTIATING"), "{printed}");
     assert!(printed.contains("no renegotiation"), "{printed}");
+    println!("W-24 a second handshake: refused");
 }
 
 #[rstest]
@@ -92,6 +93,7 @@ fn w24_no_session_is_taken_up_again_so_that_every_connection_shows_its_subject(
         assert_eq!(printed.contains("204 No Content"), is_right, "{printed}");
     }
     assert_eq!(refused(&app, "subject"), 1);
+    println!("W-24 a session taken up again {version}: none is, the subject is looked at");
 }
 
 #[test]

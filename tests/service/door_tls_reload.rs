@@ -142,3 +142,27 @@ fn a_new_certificate_of_the_listener_is_shown_once_its_key_has_come() {
     folder.put("server.key", &new.key_pem());
     wait_until("the new certificate is shown", || shown() == new.pem());
 }
+
+#[test]
+fn w24_a_sender_that_is_revoked_while_the_service_runs_is_refused_from_the_next_look_on() {
+    let authority = Certificate::authority("Authority");
+    let folder = TlsFolder::new(&[&authority]);
+    folder.put("revoked.crl", &authority.revocations(&[666]));
+    let app = folder.spawn(&format!(
+        "{ASKING}client_revocations = [\"tls/revoked.crl\"]\n"
+    ));
+    let of_serial = |serial| {
+        let wish = Wish::client(&[SENDER]);
+        let certificate = authority.issue(&Wish { serial, ..wish });
+        sender(Some(&certificate), SslVersion::TLS1_3)
+    };
+    let (first, second) = (of_serial(7), of_serial(8));
+    assert!(is_let_in(&app, &first) && is_let_in(&app, &second));
+    folder.put("revoked.crl", &authority.revocations(&[666, 7]));
+    wait_until("the first is refused", || !is_let_in(&app, &first));
+    assert!(is_let_in(&app, &second), "nobody else is");
+    folder.put("revoked.crl", b"half a list");
+    std::thread::sleep(A_LOOK);
+    assert!(!is_let_in(&app, &first) && is_let_in(&app, &second));
+    println!("W-24 revoked while it runs: refused within two looks; half a list changes nothing");
+}

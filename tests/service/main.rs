@@ -14,6 +14,12 @@
 #[allow(dead_code, reason = "the search uses the rest")]
 #[path = "../leaks/canaries.rs"]
 mod canaries;
+#[allow(dead_code, reason = "the search uses the rest")]
+#[path = "../leaks/forms.rs"]
+mod leak_forms;
+#[allow(dead_code, reason = "the search uses the rest")]
+#[path = "../leaks/numbers.rs"]
+mod leak_numbers;
 mod support;
 
 mod api;
@@ -62,6 +68,8 @@ mod commands_status;
 mod commands_status_refused;
 mod commands_status_shown;
 mod commands_unconfirmed;
+mod cryptogram_crashes;
+mod cryptogram_once;
 mod damage;
 mod demo;
 mod door_batches;
@@ -88,6 +96,8 @@ mod keys_approval;
 mod keys_inventory;
 mod keys_kinds;
 mod kills;
+mod masking;
+mod masking_commands;
 mod pressure;
 mod processing;
 mod processing_answers;

@@ -14,10 +14,13 @@ use crate::support::key_folder::KeyFolder;
 use crate::support::sealed::{shop_with_every_secret, unreadable};
 use crate::support::serve::Serve;
 use crate::support::sql::sql;
-use crate::support::{Backend, Client, START, SetOnDrop, TestDatabase, is_full, wait_until};
+use crate::support::{Backend, Client, START, SetOnDrop, TestDatabase, is_full};
 
 const OLD: &str = "demo-storage";
 const NEW: &str = "storage-2027";
+const SENDERS: usize = 4;
+/// Each one's time between two deliveries: a hundred a second together.
+const PACE: Duration = Duration::from_millis(40);
 
 fn reseal(database: &TestDatabase, keys: &KeyFolder) -> Output {
     let folder = keys.path().to_str().unwrap();
@@ -49,9 +52,14 @@ fn bodies(cards: usize) -> Vec<String> {
     bodies.collect()
 }
 
-/// Whether everything sent is decided.
+/// Waits until everything sent is decided: ten thousand cards take longer than others wait.
 fn settle(database: &TestDatabase) {
-    wait_until("everything is decided", || sql(database).is_settled());
+    let patience = if is_full() { 300 } else { 30 };
+    let deadline = Instant::now() + Duration::from_secs(patience);
+    while !sql(database).is_settled() {
+        assert!(Instant::now() < deadline, "not in time: all is decided");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// How many items have this verdict.
@@ -94,19 +102,22 @@ fn p10_a_new_storage_key_takes_over_under_traffic_and_kills(
     let (sent, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     let traffic = || {
         let client = Client::new();
+        let mut due = Instant::now();
         while !stop.load(Ordering::SeqCst) {
-            let number = sent.load(Ordering::SeqCst);
+            let number = sent.fetch_add(1, Ordering::SeqCst);
             let body = plain(&[status(&format!("new-{number}"), Some(START), "ACTIVE")]);
             let answer = client.post(&serve.url, &body.to_string());
             assert_eq!(answer.status, 204, "{}", answer.text);
-            sent.fetch_add(1, Ordering::SeqCst);
-            std::thread::sleep(Duration::from_millis(10));
+            due += PACE;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
     };
     let begun = Instant::now();
     let outcome = std::thread::scope(|scope| {
         let _stop = SetOnDrop(&stop);
-        scope.spawn(traffic);
+        for _ in 0..SENDERS {
+            scope.spawn(traffic);
+        }
         for kill in 0..kills {
             let mut child = begin(database, &keys);
             std::thread::sleep(Duration::from_millis(100 + 60 * kill));

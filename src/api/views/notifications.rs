@@ -35,7 +35,8 @@ pub struct Notification<'a> {
     changes: Vec<Change<'a>>,
 }
 
-/// A field that changed. A number is shown by its last four digits.
+/// A field that changed. A number is shown by its last four digits; digits of a card that its status
+/// does not let be shown any more are `withheld`.
 #[derive(Serialize, ToSchema)]
 pub struct Change<'a> {
     field: &'a str,

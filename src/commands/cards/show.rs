@@ -9,7 +9,7 @@ use crate::commands::outbox::{kind_words, last_words};
 use crate::commands::tables::{plain, print_json, print_table};
 use crate::domain::{
     Card, CardId, CardToken, CryptogramState, Reason, TokenStatus, Warning, may_charge,
-    not_there_since, reasons, warnings,
+    not_there_since, reasons, shown_fields, warnings,
 };
 use crate::store::{CardRow, JobView};
 use crate::telemetry::{Clock, timestamp};
@@ -67,8 +67,8 @@ fn lines(row: &CardRow, jobs: &[JobView], now: i64) -> Vec<Vec<String>> {
     for warning in warnings(card) {
         lines.push(line("warning", warning_sentence(warning, card)));
     }
-    for (name, register) in &card.masked {
-        lines.push(line(name, plain(&register.value)));
+    for (name, value) in shown_fields(card) {
+        lines.push(line(name, plain(value)));
     }
     lines.extend(jobs.iter().map(|job| line("call", job_sentence(job))));
     lines

@@ -25,14 +25,44 @@ pub struct ConnectionSettings {
     concurrency: usize,
     #[serde(default = "thirty", deserialize_with = "attempt")]
     timeout: u64,
-    /// Whether only public addresses are called: so in production.
+    /// Whether addresses of private networks are called in production as well.
+    #[serde(default)]
+    pub allow_private_addresses: bool,
+    /// Set by where the service runs.
     #[serde(skip)]
-    pub only_public: bool,
+    pub reach: Reach,
+}
+
+/// Which addresses a program is called at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reach {
+    /// Any: outside production.
+    #[default]
+    Anywhere,
+    /// Public ones.
+    Public,
+    /// Public ones and those of private networks; never those of this machine, of its link, or of
+    /// whoever runs it.
+    PublicOrPrivate,
 }
 
 impl ConnectionSettings {
     /// The names of its settings within a program.
-    pub(super) const NAMES: [&str; 4] = ["base_url", "rate", "concurrency", "timeout"];
+    pub(super) const NAMES: [&str; 5] = [
+        "base_url",
+        "allow_private_addresses",
+        "rate",
+        "concurrency",
+        "timeout",
+    ];
+
+    /// Where the program may be called in production.
+    pub fn production_reach(&self) -> Reach {
+        match self.allow_private_addresses {
+            true => Reach::PublicOrPrivate,
+            false => Reach::Public,
+        }
+    }
 
     /// Calls that may begin in one second.
     pub fn rate(&self) -> u32 {

@@ -4,9 +4,9 @@ use diesel::prelude::*;
 use zeroize::Zeroizing;
 
 use super::{Stored, from_json};
-use crate::domain::{Change, Flag, TraceStep};
+use crate::domain::{Change, Flag, TraceStep, shown_changes};
 use crate::jose::{DigestSource, KeyedDigest};
-use crate::store::schema::notifications;
+use crate::store::schema::{cards, notifications};
 use crate::store::{StoreError, Tx};
 
 /// An item as operators see it: nothing sealed in it.
@@ -56,12 +56,37 @@ type KeptRow = (
     Option<Vec<u8>>,
 );
 
+/// An item with the status that its card has now.
+type Seen = (Stored, Option<String>);
+
+/// The items, each with the status of its card.
+macro_rules! of_cards {
+    () => {
+        notifications::table
+            .left_join(cards::table.on(cards::id.nullable().eq(notifications::card_id)))
+            .select((Stored::as_select(), cards::status.nullable()))
+    };
+}
+
 impl Tx<'_> {
+    /// What changed of a card, as its status lets it be shown.
+    pub fn shown_changes(
+        &mut self,
+        card_id: Option<&str>,
+        changes: Vec<Change>,
+    ) -> Result<Vec<Change>, StoreError> {
+        let status: Option<Option<String>> = cards::table
+            .filter(cards::id.nullable().eq(card_id))
+            .select(cards::status)
+            .first(self.connection)
+            .optional()?;
+        Ok(shown_changes(changes, status.flatten().as_deref()))
+    }
+
     /// One item, if it is known.
     pub fn notification(&mut self, id: &str) -> Result<Option<NotificationView>, StoreError> {
-        let row: Option<Stored> = notifications::table
+        let row: Option<Seen> = of_cards!()
             .filter(notifications::id.eq(id))
-            .select(Stored::as_select())
             .first(self.connection)
             .optional()?;
         row.map(view).transpose()
@@ -87,9 +112,9 @@ impl Tx<'_> {
             let is_last = (rows.len() as i64) < wanted;
             before = rows
                 .last()
-                .map(|row| (row.delivery_sequence, row.item_index));
+                .map(|(row, _)| (row.delivery_sequence, row.item_index));
             for row in rows {
-                let id = row.id.clone();
+                let id = row.0.id.clone();
                 match view(row) {
                     Ok(item) => found.push(item),
                     Err(error) => log::error!("item {id} is left out of a list: {error}"),
@@ -115,8 +140,8 @@ impl Tx<'_> {
         filter: &NotificationFilter,
         before: Option<(i64, i32)>,
         limit: i64,
-    ) -> Result<Vec<Stored>, StoreError> {
-        let mut query = notifications::table.into_boxed();
+    ) -> Result<Vec<Seen>, StoreError> {
+        let mut query = of_cards!().into_boxed();
         if let Some(card_id) = &filter.card_id {
             query = query.filter(notifications::card_id.eq(card_id));
         }
@@ -138,16 +163,14 @@ impl Tx<'_> {
         Ok(query
             .order(latest_first)
             .limit(limit)
-            .select(Stored::as_select())
             .load(self.connection)?)
     }
 
     /// The items of these deliveries, in the order of their arrival.
     pub fn items_of(&mut self, deliveries: &[i64]) -> Result<Vec<NotificationView>, StoreError> {
-        let rows: Vec<Stored> = notifications::table
+        let rows: Vec<Seen> = of_cards!()
             .filter(notifications::delivery_sequence.eq_any(deliveries))
             .order((notifications::delivery_sequence, notifications::item_index))
-            .select(Stored::as_select())
             .load(self.connection)?;
         rows.into_iter().map(view).collect()
     }
@@ -200,7 +223,7 @@ impl Tx<'_> {
     }
 }
 
-fn view(row: Stored) -> Result<NotificationView, StoreError> {
+fn view((row, status): Seen) -> Result<NotificationView, StoreError> {
     Ok(NotificationView {
         id: row.id,
         delivery_id: row.delivery_id,
@@ -215,7 +238,7 @@ fn view(row: Stored) -> Result<NotificationView, StoreError> {
         hold: row.hold,
         rule: row.rule,
         flags: from_json(&row.flags)?,
-        changes: from_json(&row.changes)?,
+        changes: shown_changes(from_json(&row.changes)?, status.as_deref()),
         trace: from_json(&row.trace)?,
     })
 }

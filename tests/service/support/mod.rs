@@ -7,6 +7,7 @@ pub mod calls;
 pub mod certificates;
 pub mod commands;
 pub mod database;
+pub mod every_status;
 pub mod http;
 pub mod issuer;
 pub mod key_folder;

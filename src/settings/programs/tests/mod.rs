@@ -53,7 +53,14 @@ fn every_setting_of_a_kind_is_listed_and_explained(#[case] name: &str, #[case] k
     let unknown = program_of(name, "no_such_setting = 1").unwrap_err();
     // The refusal names all settings that only this kind has.
     let own = unknown.split('`').skip(3).step_by(2);
-    let common = ["kind", "base_url", "rate", "concurrency", "timeout"];
+    let common = [
+        "kind",
+        "base_url",
+        "allow_private_addresses",
+        "rate",
+        "concurrency",
+        "timeout",
+    ];
     let known: Vec<_> = own.chain(common).map(str::to_owned).collect();
     assert_eq!(known.len(), listed.len(), "{unknown}");
     let mut sections = DEFAULTS.split("# [programs.").skip(1);
