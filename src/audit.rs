@@ -41,6 +41,7 @@ pub enum Act {
     /// Stored values are sealed anew under another key: one record when it begins, one when it ends.
     KeysResealed,
     Purged,
+    SchemaMigrated,
     AuditVerified,
 }
 
@@ -73,6 +74,7 @@ impl Act {
             Self::KeysRefused => "keys.refuse",
             Self::KeysResealed => "keys.reseal",
             Self::Purged => "purge",
+            Self::SchemaMigrated => "schema.migrate",
             Self::AuditVerified => "audit.verify",
         }
     }

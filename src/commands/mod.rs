@@ -11,6 +11,7 @@ mod demo;
 mod encrypt;
 mod failure;
 mod keys;
+mod migrate;
 mod notifications;
 mod outbox;
 mod programs;
@@ -35,7 +36,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::audit::{Act, Actor};
 use crate::jose::StorageKeys;
 use crate::settings::{Overrides, Settings, holds_password};
-use crate::store::{DatabaseUrl, Entry, Store};
+use crate::store::{DatabaseUrl, Entry, Store, StoreError};
 use crate::telemetry::{Clock, LogFormat, init_logs};
 use failure::Failure;
 
@@ -96,6 +97,11 @@ enum Command {
     /// A batch a transaction, each recorded in the audit. Run again after it was interrupted, the
     /// command goes on where it stopped. Cards on hold are left alone.
     Purge(purge::PurgeArgs),
+    /// Brings the database's schema up to date
+    ///
+    /// In production, and with migrate_on_start = false, nothing else does: stop the service, run this
+    /// as the database's owner, start the service again.
+    Migrate,
     /// The audit: who did what, and whether its records are as they were written
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -128,6 +134,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Reconcile(args) => reconcile::run(&common, &args),
         Command::Keys(command) => keys::run(&common, command),
         Command::Purge(args) => purge::run(&common, &args),
+        Command::Migrate => migrate::run(&common),
         Command::Audit(command) => audit::run(&common, command),
         Command::ApiKeys(command) => api_keys::run(&common, command),
         Command::Check => check::run(&common),
@@ -202,7 +209,19 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 fn open_store(settings: &Settings) -> Result<Store, Failure> {
     let keys = StorageKeys::load(&settings.keys).map_err(Failure::wrong)?;
     let url = DatabaseUrl::parse(&settings.database_url).map_err(Failure::wrong)?;
-    let store = Store::open(&url, Arc::new(keys)).map_err(Failure::unwell)?;
+    let store = open_database(settings, &url, keys)?;
     let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
     Ok(store.acting(Actor::terminal(&user)))
+}
+
+/// The database, its schema brought up to date where the settings allow it.
+fn open_database(
+    settings: &Settings,
+    url: &DatabaseUrl,
+    keys: StorageKeys,
+) -> Result<Store, StoreError> {
+    match settings.migrates_on_start() {
+        true => Store::open(url, Arc::new(keys)),
+        false => Store::open_current(url, Arc::new(keys)),
+    }
 }

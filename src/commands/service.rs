@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::keys::exposed_files;
 use super::service_record::{ServiceRecord, StartFault};
-use super::{programs, servers};
+use super::{open_database, programs, servers};
 use crate::api::{Api, Failures, Refused, Streams};
 use crate::dispatcher::{Calls, CallsSettings, Dispatcher};
 use crate::jose::{KeyError, KeyFolder, StorageKeys};
@@ -51,6 +51,9 @@ pub enum StartError {
     Program(String),
     #[error("{0}")]
     Database(String),
+    /// Somebody must bring the schema up to date, or take another version of the program.
+    #[error("{0}")]
+    Schema(String),
     #[error("cannot listen on {0}: {1}")]
     Listen(String, io::ErrorKind),
     #[error("the service cannot start: {0}")]
@@ -68,7 +71,10 @@ impl From<StartFault> for StartError {
 
 impl From<StoreError> for StartError {
     fn from(error: StoreError) -> Self {
-        Self::Database(error.to_string())
+        match error {
+            StoreError::Schema(_) => Self::Schema(error.to_string()),
+            _ => Self::Database(error.to_string()),
+        }
     }
 }
 
@@ -79,7 +85,7 @@ impl Service {
         let callable = programs::all_callable(settings, &clock)?;
         let url = DatabaseUrl::parse(&settings.database_url)
             .map_err(|error| StartError::Database(error.to_string()))?;
-        let store = Store::open(&url, Arc::new(keys.storage))?;
+        let store = open_database(settings, &url, keys.storage)?;
         let record = ServiceRecord::start(&store, settings, &keys.payload.keyring(), &clock)?;
         let metrics = Metrics::new();
         let receives = settings.has_role(Role::Receive);

@@ -50,6 +50,7 @@ pub struct Settings {
     pub api_listen: String,
     /// May hold a password.
     pub database_url: String,
+    pub migrate_on_start: bool,
     pub keys: PathBuf,
     pub roles: Vec<Role>,
     pub log: LogSettings,
@@ -73,6 +74,7 @@ impl std::fmt::Debug for Settings {
             .field("listen", &self.listen)
             .field("api_listen", &self.api_listen)
             .field("database_url", &shown_address(&self.database_url))
+            .field("migrate_on_start", &self.migrate_on_start)
             .field("keys", &self.keys)
             .field("roles", &self.roles)
             .field("log", &self.log)
@@ -282,6 +284,12 @@ impl Settings {
             default_program: (!default.is_empty()).then(|| default.clone()),
             wire: self.notification.clone(),
         }
+    }
+
+    /// Whether a start brings the database's schema up to date. Never in production: there the service's
+    /// database user has no right to.
+    pub fn migrates_on_start(&self) -> bool {
+        self.migrate_on_start && self.environment == Environment::Development
     }
 
     /// Whether this process has a role.
