@@ -6,6 +6,7 @@ mod api_keys;
 mod audit;
 mod cards;
 mod check;
+mod clock_check;
 mod core_dumps;
 mod demo;
 mod encrypt;
@@ -210,6 +211,12 @@ fn open_store(settings: &Settings) -> Result<Store, Failure> {
     let keys = StorageKeys::load(&settings.keys).map_err(Failure::wrong)?;
     let url = DatabaseUrl::parse(&settings.database_url).map_err(Failure::wrong)?;
     let store = open_database(settings, &url, keys)?;
+    let watch = clock_check::first_look(&store, settings, Clock::system())?;
+    if let Some(fault) = watch.fault() {
+        return Err(Failure::unwell(format!(
+            "{fault}: nothing is done, for it would be recorded with this time"
+        )));
+    }
     let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
     Ok(store.acting(Actor::terminal(&user)))
 }

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use actix_web::rt::System;
 use tokio::sync::oneshot;
 
+use super::clock_check::{self, ClockCheck};
 use super::keys::exposed_files;
 use super::service_record::{ServiceRecord, StartFault};
 use super::{open_database, programs, servers};
@@ -32,6 +33,7 @@ pub struct Service {
     processor: Option<Running>,
     dispatcher: Option<Dispatcher>,
     record: ServiceRecord,
+    clock_check: ClockCheck,
 }
 
 /// Why the service does not start.
@@ -86,6 +88,10 @@ impl Service {
         let url = DatabaseUrl::parse(&settings.database_url)
             .map_err(|error| StartError::Database(error.to_string()))?;
         let store = open_database(settings, &url, keys.storage)?;
+        let watch = clock_check::first_look(&store, settings, clock.clone())?;
+        if let Some(fault) = watch.fault() {
+            log::error!("acts are refused: {fault}");
+        }
         let record = ServiceRecord::start(&store, settings, &keys.payload.keyring(), &clock)?;
         let metrics = Metrics::new();
         let receives = settings.has_role(Role::Receive);
@@ -139,6 +145,7 @@ impl Service {
             policy: settings.policy(),
             programs: settings.programs.keys().cloned().collect(),
             clock: clock.clone(),
+            watch: watch.clone(),
             wake,
             trouble: processor
                 .as_ref()
@@ -149,6 +156,7 @@ impl Service {
             failures: Failures::default(),
             refused: Refused::default(),
         };
+        let clock_metrics = metrics.clone();
         let receiver_state = intake
             .as_ref()
             .zip(transport)
@@ -164,6 +172,7 @@ impl Service {
         let api_address = api.local_addr()?;
         let listeners = (receiver_state.zip(public), (api_state, api));
         let (stop, servers) = servers::start(listeners)?;
+        let clock_check = ClockCheck::start(store.clone(), watch, clock_metrics)?;
         Ok(Self {
             public: public_address,
             api: api_address,
@@ -174,6 +183,7 @@ impl Service {
             processor,
             dispatcher,
             record,
+            clock_check,
         })
     }
 
@@ -183,6 +193,7 @@ impl Service {
         // An error means that the servers have stopped by themselves.
         let _ = self.stop.send(());
         let served = finish(self.servers, self.intake, self.processor, self.dispatcher);
+        self.clock_check.stop();
         self.record.stop();
         served
     }
@@ -199,6 +210,7 @@ impl Service {
             let _ = stop.send(());
         })?;
         let served = finish(self.servers, self.intake, self.processor, self.dispatcher);
+        self.clock_check.stop();
         self.record.stop();
         served
     }

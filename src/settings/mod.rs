@@ -25,7 +25,7 @@ use crate::domain::{
     UnknownCardPolicy, WireForm,
 };
 use crate::jose::{Enc, OpenPolicy, UnknownKid};
-use crate::telemetry::LogFormat;
+use crate::telemetry::{ClockLimits, LogFormat};
 
 pub use load::{Overrides, SettingsError};
 pub use password::holds_password;
@@ -60,6 +60,7 @@ pub struct Settings {
     pub notification: WireForm,
     pub policy: PolicySettings,
     pub audit: AuditSettings,
+    pub clock: ClockLimits,
     pub retention: RetentionSettings,
     #[serde(default)]
     pub programs: BTreeMap<String, ProgramSettings>,
@@ -84,6 +85,7 @@ impl std::fmt::Debug for Settings {
             .field("notification", &self.notification)
             .field("policy", &self.policy)
             .field("audit", &self.audit)
+            .field("clock", &self.clock)
             .field("retention", &self.retention)
             .field("programs", &self.programs)
             .finish()

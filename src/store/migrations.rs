@@ -75,8 +75,8 @@ fn known() -> Result<BTreeSet<String>, StoreError> {
     let steps: Vec<Box<dyn Migration<Sqlite>>> = SQLITE
         .migrations()
         .map_err(|_| StoreError::Unfit("this program's schema cannot be read".to_owned()))?;
-    let version = |step: &Box<dyn Migration<Sqlite>>| step.name().version().to_string();
-    Ok(steps.iter().map(version).collect())
+    let versions = steps.iter().map(|step| step.name().version().to_string());
+    Ok(versions.collect())
 }
 
 /// The steps that the database has gone.

@@ -10,6 +10,7 @@ mod api_keys;
 mod audit;
 mod card_tokens;
 mod cards;
+mod clock;
 mod connection;
 mod cryptograms;
 mod decisions;

@@ -96,7 +96,7 @@ fn the_health_checks_need_no_key_and_tell_the_backlog(
     let ready = get(&app, "/readyz", &[]);
     assert_eq!(ready.status, 200);
     allow_duplicates! {
-        assert_snapshot!(ready.body, @r#"{"ready":true,"reasons":[],"backlog":0,"programs":[]}"#);
+        assert_snapshot!(ready.body, @r#"{"ready":true,"reasons":[],"warnings":[],"backlog":0,"programs":[]}"#);
     }
 }
 

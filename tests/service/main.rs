@@ -31,6 +31,7 @@ mod api_readiness;
 mod api_roles;
 mod api_transactions;
 mod audit;
+mod audit_closed;
 mod audit_edits;
 mod audit_kills;
 mod audit_refused;
