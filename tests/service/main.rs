@@ -98,6 +98,7 @@ mod refreshes;
 mod replay;
 mod reseal;
 mod retention;
+mod retention_load;
 mod secrets;
 mod secrets_columns;
 mod shutdown;
