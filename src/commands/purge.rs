@@ -24,7 +24,7 @@ pub struct PurgeArgs {
 }
 
 /// Rows of one transaction: others wait for it no longer than for a batch of notifications.
-const BATCH: i64 = 200;
+const BATCH: i64 = 100;
 /// Between two transactions, so that others come to write.
 const PAUSE: Duration = Duration::from_millis(5);
 

@@ -117,7 +117,7 @@ fn p01_purge_under_load_goes_in_small_transactions_and_leaves_nothing_behind(
         .count();
     assert_eq!(
         batches as i64,
-        2 * ((bulk - held + 199) / 200),
+        2 * ((bulk - held + 99) / 100),
         "each batch is recorded"
     );
 
