@@ -45,6 +45,7 @@ pub enum Act {
     /// Stored values are sealed anew under another key: one record when it begins, one when it ends.
     KeysResealed,
     Purged,
+    SchemaMigrated,
     AuditVerified,
 }
 
@@ -79,6 +80,7 @@ impl Act {
             Self::KeysApproved => "keys.approve",
             Self::KeysResealed => "keys.reseal",
             Self::Purged => "purge",
+            Self::SchemaMigrated => "schema.migrate",
             Self::AuditVerified => "audit.verify",
         }
     }

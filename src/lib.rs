@@ -26,7 +26,7 @@
 //! * [`jose`]: the only room that touches josekit: the guard in front of every key, the keyring, the
 //!   opening of JWEs, the verifying of JWSs, the sealing of rows.
 //! * [`settings`]: every setting with its default, its meaning, its check.
-//! * [`telemetry`]: logs, metrics and the clock.
+//! * [`telemetry`]: logs, metrics, the clock and whether it can be believed.
 //!
 //! Arrows go down only: `commands → api → {receiver, processor, dispatcher, sandbox} → {mastercard,
 //! alliance, store, notification} → upstream → {audit, domain, jose, settings, telemetry}`; [`domain`] imports nothing of ours.

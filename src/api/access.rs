@@ -98,6 +98,11 @@ pub(super) async fn admit(
             return Ok(request.error_response(problem).map_into_right_body());
         }
     };
+    if request.method() != Method::GET
+        && let Err(problem) = api.check_clock()
+    {
+        return Ok(request.error_response(problem).map_into_right_body());
+    }
     // Everything else records itself, in the transaction that does it.
     let read = (caller.is_person && request.method() == Method::GET)
         .then(|| (caller.actor.clone(), path(&request)));

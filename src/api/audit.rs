@@ -130,6 +130,7 @@ impl Api {
         outcome: &'static str,
         details: serde_json::Value,
     ) -> Result<(), Problem> {
+        self.check_clock()?;
         let store = self.store.acting(actor);
         let at = self.clock.now();
         let write = move || {

@@ -14,6 +14,8 @@ pub(super) struct Health {
     ready: bool,
     /// What it lacks.
     reasons: Vec<String>,
+    /// What is worth knowing and stops nothing.
+    warnings: Vec<String>,
     /// Deliveries that wait to be decided.
     backlog: Option<i64>,
     /// The programs that this process calls.
@@ -54,6 +56,7 @@ pub(super) async fn metrics(api: web::Data<Api>) -> Result<HttpResponse, Problem
     let counts = api.read(|tx| Ok((tx.count_waiting()?, tx.count_open_jobs()?)));
     let (backlog, jobs) = counts.await?;
     api.metrics.jobs(&jobs);
+    api.metrics.clock_wrong(api.watch.fault().is_some());
     for lane in api.calls.lane_views() {
         api.metrics.program(&lane.program, lane.stop.is_some());
     }
@@ -62,7 +65,7 @@ pub(super) async fn metrics(api: web::Data<Api>) -> Result<HttpResponse, Problem
         .body(api.metrics.text(backlog)))
 }
 
-/// Whether the database answers and the processor makes progress. What Mastercard does not answer does
+/// Whether the database answers, the processor makes progress and the clock can be believed. What Mastercard does not answer does
 /// not count: notifications are received all the same.
 #[utoipa::path(
     get, path = "/readyz", operation_id = "ready",
@@ -80,6 +83,8 @@ pub(super) async fn ready(api: web::Data<Api>) -> HttpResponse {
             .current()
             .map(|trouble| format!("nothing is processed: {trouble}")),
     );
+    let clock = api.watch.fault();
+    reasons.extend(clock.map(|fault| format!("acts are refused: {fault}")));
     let mut response = match reasons.is_empty() {
         true => HttpResponse::Ok(),
         false => HttpResponse::ServiceUnavailable(),
@@ -87,6 +92,7 @@ pub(super) async fn ready(api: web::Data<Api>) -> HttpResponse {
     response.json(Health {
         ready: reasons.is_empty(),
         reasons,
+        warnings: api.watch.warnings(),
         backlog: backlog.ok(),
         programs: api.calls.lane_views().into_iter().map(program).collect(),
     })

@@ -43,8 +43,8 @@ use crate::domain::Policy;
 use crate::processor::{Trouble, Wake};
 use crate::receiver::problem::Problem;
 use crate::store::{Store, StoreError, Tx};
-use crate::telemetry::{Clock, Metrics};
-use refusals::{DAMAGED_ROW, STORAGE_UNAVAILABLE, WRONG_QUERY};
+use crate::telemetry::{Clock, ClockWatch, Metrics};
+use refusals::{CLOCK_WRONG, DAMAGED_ROW, STORAGE_UNAVAILABLE, WRONG_QUERY};
 
 pub use audit::Refused;
 pub use failures::Failures;
@@ -58,6 +58,8 @@ pub struct Api {
     /// Programs a card may be registered under; with none configured, any name is taken.
     pub programs: BTreeSet<String>,
     pub clock: Clock,
+    /// Whether that clock can be believed.
+    pub watch: ClockWatch,
     /// The processor of this process, if it has one.
     pub wake: Option<Wake>,
     pub trouble: Trouble,
@@ -85,6 +87,16 @@ impl Api {
     ) -> Result<T, Problem> {
         let store = self.store.clone();
         blocking(move || store.read(work).map_err(storage_failed)).await
+    }
+}
+
+impl Api {
+    /// Refuses what would be recorded with a wrong time.
+    fn check_clock(&self) -> Result<(), Problem> {
+        match self.watch.fault() {
+            Some(fault) => Err(CLOCK_WRONG.because(fault).retry_after(60)),
+            None => Ok(()),
+        }
     }
 }
 

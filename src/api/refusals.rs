@@ -91,6 +91,8 @@ refusals! {
         "too many requests without a valid API key have come from this address; one with a key passes";
     ROLE_NOT_ALLOWED = FORBIDDEN "role-not-allowed" "a key of this role may not do this";
     STORAGE_UNAVAILABLE = SERVICE_UNAVAILABLE "storage-unavailable" "the database does not answer";
+    CLOCK_WRONG = SERVICE_UNAVAILABLE "clock-wrong"
+        "the service's clock cannot be believed, and nothing is done that would be recorded";
     DAMAGED_ROW = INTERNAL_SERVER_ERROR "damaged-row"
         "what is stored of this cannot be read; the log says what";
     WRONG_QUERY = BAD_REQUEST "wrong-query" "a query parameter is not of the right form";
@@ -137,6 +139,7 @@ pub(super) const COMMON: &[Refusal] = &[
     TOO_MANY_FAILURES,
     ROLE_NOT_ALLOWED,
     STORAGE_UNAVAILABLE,
+    CLOCK_WRONG,
     DAMAGED_ROW,
 ];
 pub(super) const PAGES: &[Refusal] = &[WRONG_QUERY, WRONG_LIMIT];

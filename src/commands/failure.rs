@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use crate::store::StoreError;
+
 /// A failed command.
 #[derive(Debug)]
 pub struct Failure {
@@ -39,9 +41,12 @@ impl Display for Failure {
     }
 }
 
-impl From<crate::store::StoreError> for Failure {
-    fn from(error: crate::store::StoreError) -> Self {
-        Self::unwell(error)
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Schema(_) => Self::wrong(error),
+            _ => Self::unwell(error),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod api_keys;
 mod audit;
 mod cards;
 mod check;
+mod clock_check;
 mod core_dumps;
 mod demo;
 mod encrypt;
@@ -13,6 +14,7 @@ mod failure;
 mod inventory;
 mod keys;
 mod keys_approve;
+mod migrate;
 mod notifications;
 mod outbox;
 mod programs;
@@ -38,7 +40,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::audit::{Act, Actor};
 use crate::jose::{KeyDescription, StorageKeys, named_keys};
 use crate::settings::{Overrides, Settings, holds_password};
-use crate::store::{DatabaseUrl, Entry, Store};
+use crate::store::{DatabaseUrl, Entry, Store, StoreError};
 use crate::telemetry::{Clock, LogFormat, init_logs};
 use failure::Failure;
 
@@ -99,6 +101,11 @@ enum Command {
     /// A batch a transaction, each recorded in the audit. Run again after it was interrupted, the
     /// command goes on where it stopped. Cards on hold are left alone.
     Purge(purge::PurgeArgs),
+    /// Brings the database's schema up to date
+    ///
+    /// In production, and with migrate_on_start = false, nothing else does: stop the service, run this
+    /// as the database's owner, start the service again.
+    Migrate,
     /// The audit: who did what, and whether its records are as they were written
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -131,6 +138,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Reconcile(args) => reconcile::run(&common, &args),
         Command::Keys(command) => keys::run(&common, command),
         Command::Purge(args) => purge::run(&common, &args),
+        Command::Migrate => migrate::run(&common),
         Command::Audit(command) => audit::run(&common, command),
         Command::ApiKeys(command) => api_keys::run(&common, command),
         Command::Check => check::run(&common),
@@ -213,7 +221,13 @@ fn open_store(settings: &Settings) -> Result<Store, Failure> {
 fn connect(settings: &Settings) -> Result<Store, Failure> {
     let keys = StorageKeys::load(&settings.keys).map_err(Failure::wrong)?;
     let url = DatabaseUrl::parse(&settings.database_url).map_err(Failure::wrong)?;
-    let store = Store::open(&url, Arc::new(keys)).map_err(Failure::unwell)?;
+    let store = open_database(settings, &url, Arc::new(keys))?;
+    let watch = clock_check::first_look(&store, settings, Clock::system())?;
+    if let Some(fault) = watch.fault() {
+        return Err(Failure::unwell(format!(
+            "{fault}: nothing is done, for it would be recorded with this time"
+        )));
+    }
     let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
     Ok(store.acting(Actor::terminal(&user)))
 }
@@ -224,5 +238,17 @@ fn refuse_other_keys(store: &Store, keys: &[KeyDescription]) -> Result<(), Failu
     match others.first() {
         None => Ok(()),
         Some(first) => Err(Failure::wrong(first.fault())),
+    }
+}
+
+/// The database, its schema brought up to date where the settings allow it.
+fn open_database(
+    settings: &Settings,
+    url: &DatabaseUrl,
+    keys: Arc<StorageKeys>,
+) -> Result<Store, StoreError> {
+    match settings.migrates_on_start() {
+        true => Store::open(url, keys),
+        false => Store::open_current(url, keys),
     }
 }

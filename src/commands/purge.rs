@@ -1,6 +1,6 @@
 //! `purge`: removes what is kept no longer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ pub struct PurgeArgs {
 }
 
 /// Rows of one transaction: others wait for it no longer than for a batch of notifications.
-const BATCH: i64 = 200;
+const BATCH: i64 = 100;
 /// Between two transactions, so that others come to write.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -32,6 +32,7 @@ pub fn run(common: &Common, args: &PurgeArgs) -> Result<(), Failure> {
     let (settings, store) = common.open()?;
     let now = Clock::system().now();
     let mut purged = Vec::new();
+    let mut longest = Duration::ZERO;
     for class in RetentionClass::ALL {
         let days = days(&settings.retention, class);
         let Some(before) = RetentionSettings::due_before(days, now) else {
@@ -39,7 +40,7 @@ pub fn run(common: &Common, args: &PurgeArgs) -> Result<(), Failure> {
         };
         let rows = match args.dry_run {
             true => store.read(|tx| tx.count_due(class, before))?,
-            false => purge(&store, class, before)?,
+            false => purge(&store, class, before, &mut longest)?,
         };
         purged.push((class, days, rows));
     }
@@ -49,9 +50,10 @@ pub fn run(common: &Common, args: &PurgeArgs) -> Result<(), Failure> {
     if args.json {
         let class = |(class, days, rows): &(RetentionClass, u32, i64)| json!({ "class": class.word(), "days": days, "rows": rows });
         let classes: Vec<Value> = purged.iter().map(class).collect();
-        return Ok(print_json(
-            &json!({ "dryRun": args.dry_run, "classes": classes }),
-        )?);
+        let longest = longest.as_millis() as u64;
+        return Ok(print_json(&json!({
+            "dryRun": args.dry_run, "classes": classes, "longestTransactionMs": longest,
+        }))?);
     }
     let cells = |(class, days, rows): &(RetentionClass, u32, i64)| {
         vec![class.word().to_owned(), days.to_string(), rows.to_string()]
@@ -76,11 +78,19 @@ fn days(settings: &RetentionSettings, class: RetentionClass) -> u32 {
 }
 
 /// Removes batch after batch until none is left. Each stands for itself: run again after it was
-/// interrupted, it goes on.
-fn purge(store: &Store, class: RetentionClass, before: i64) -> Result<i64, StoreError> {
+/// interrupted, it goes on. Notes the longest time for which others had to wait.
+fn purge(
+    store: &Store,
+    class: RetentionClass,
+    before: i64,
+    longest: &mut Duration,
+) -> Result<i64, StoreError> {
     let mut total = 0;
     loop {
+        let mut begun = Instant::now();
         let rows = store.write(|tx| {
+            // Not what it waited itself.
+            begun = Instant::now();
             let now = Clock::system().now();
             let batch = tx.purge_batch(class, before, BATCH, now)?;
             let rows = batch.rows;
@@ -96,6 +106,7 @@ fn purge(store: &Store, class: RetentionClass, before: i64) -> Result<i64, Store
             }
             Ok(rows)
         })?;
+        *longest = begun.elapsed().max(*longest);
         if rows == 0 {
             return Ok(total);
         }

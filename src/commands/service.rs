@@ -8,8 +8,9 @@ use std::thread::JoinHandle;
 use actix_web::rt::System;
 use tokio::sync::oneshot;
 
+use super::clock_check::{self, ClockCheck};
 use super::service_record::{ServiceRecord, StartFault};
-use super::{programs, servers, service_keys};
+use super::{open_database, programs, servers, service_keys};
 use crate::api::{Api, Failures, Refused, Streams};
 use crate::dispatcher::{Calls, CallsSettings, Dispatcher};
 use crate::jose::KeyError;
@@ -31,6 +32,7 @@ pub struct Service {
     processor: Option<Running>,
     dispatcher: Option<Dispatcher>,
     record: ServiceRecord,
+    clock_check: ClockCheck,
 }
 
 /// Why the service does not start.
@@ -50,6 +52,9 @@ pub enum StartError {
     Program(String),
     #[error("{0}")]
     Database(String),
+    /// Somebody must bring the schema up to date, or take another version of the program.
+    #[error("{0}")]
+    Schema(String),
     #[error("cannot listen on {0}: {1}")]
     Listen(String, io::ErrorKind),
     #[error("the service cannot start: {0}")]
@@ -67,7 +72,10 @@ impl From<StartFault> for StartError {
 
 impl From<StoreError> for StartError {
     fn from(error: StoreError) -> Self {
-        Self::Database(error.to_string())
+        match error {
+            StoreError::Schema(_) => Self::Schema(error.to_string()),
+            _ => Self::Database(error.to_string()),
+        }
     }
 }
 
@@ -78,7 +86,11 @@ impl Service {
         let callable = programs::all_callable(settings, &clock)?;
         let url = DatabaseUrl::parse(&settings.database_url)
             .map_err(|error| StartError::Database(error.to_string()))?;
-        let store = Store::open(&url, keys.storage.clone())?;
+        let store = open_database(settings, &url, keys.storage.clone())?;
+        let watch = clock_check::first_look(&store, settings, clock.clone())?;
+        if let Some(fault) = watch.fault() {
+            log::error!("acts are refused: {fault}");
+        }
         let metrics = Metrics::new();
         let receives = settings.has_role(Role::Receive);
         let transport = match receives {
@@ -142,6 +154,7 @@ impl Service {
             policy: settings.policy(),
             programs: settings.programs.keys().cloned().collect(),
             clock: clock.clone(),
+            watch: watch.clone(),
             wake,
             trouble: processor
                 .as_ref()
@@ -152,6 +165,7 @@ impl Service {
             failures: Failures::default(),
             refused: Refused::default(),
         };
+        let clock_metrics = metrics.clone();
         let receiver_state = intake
             .as_ref()
             .zip(transport)
@@ -167,6 +181,7 @@ impl Service {
         let api_address = api.local_addr()?;
         let listeners = (receiver_state.zip(public), (api_state, api));
         let (stop, servers) = servers::start(listeners)?;
+        let clock_check = ClockCheck::start(store.clone(), watch, clock_metrics)?;
         Ok(Self {
             public: public_address,
             api: api_address,
@@ -177,6 +192,7 @@ impl Service {
             processor,
             dispatcher,
             record,
+            clock_check,
         })
     }
 
@@ -186,6 +202,7 @@ impl Service {
         // An error means that the servers have stopped by themselves.
         let _ = self.stop.send(());
         let served = finish(self.servers, self.intake, self.processor, self.dispatcher);
+        self.clock_check.stop();
         self.record.stop();
         served
     }
@@ -202,6 +219,7 @@ impl Service {
             let _ = stop.send(());
         })?;
         let served = finish(self.servers, self.intake, self.processor, self.dispatcher);
+        self.clock_check.stop();
         self.record.stop();
         served
     }

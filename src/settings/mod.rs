@@ -25,7 +25,7 @@ use crate::domain::{
     UnknownCardPolicy, WireForm,
 };
 use crate::jose::{Enc, OpenPolicy, UnknownKid};
-use crate::telemetry::LogFormat;
+use crate::telemetry::{ClockLimits, LogFormat};
 
 pub use load::{Overrides, SettingsError};
 pub use password::holds_password;
@@ -50,6 +50,7 @@ pub struct Settings {
     pub api_listen: String,
     /// May hold a password.
     pub database_url: String,
+    pub migrate_on_start: bool,
     pub keys: PathBuf,
     pub roles: Vec<Role>,
     pub log: LogSettings,
@@ -59,6 +60,7 @@ pub struct Settings {
     pub notification: WireForm,
     pub policy: PolicySettings,
     pub audit: AuditSettings,
+    pub clock: ClockLimits,
     pub retention: RetentionSettings,
     #[serde(default)]
     pub programs: BTreeMap<String, ProgramSettings>,
@@ -73,6 +75,7 @@ impl std::fmt::Debug for Settings {
             .field("listen", &self.listen)
             .field("api_listen", &self.api_listen)
             .field("database_url", &shown_address(&self.database_url))
+            .field("migrate_on_start", &self.migrate_on_start)
             .field("keys", &self.keys)
             .field("roles", &self.roles)
             .field("log", &self.log)
@@ -82,6 +85,7 @@ impl std::fmt::Debug for Settings {
             .field("notification", &self.notification)
             .field("policy", &self.policy)
             .field("audit", &self.audit)
+            .field("clock", &self.clock)
             .field("retention", &self.retention)
             .field("programs", &self.programs)
             .finish()
@@ -282,6 +286,12 @@ impl Settings {
             default_program: (!default.is_empty()).then(|| default.clone()),
             wire: self.notification.clone(),
         }
+    }
+
+    /// Whether a start brings the database's schema up to date. Never in production: there the service's
+    /// database user has no right to.
+    pub fn migrates_on_start(&self) -> bool {
+        self.migrate_on_start && self.environment == Environment::Development
     }
 
     /// Whether this process has a role.

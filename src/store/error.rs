@@ -21,6 +21,9 @@ pub enum StoreError {
     Refused(String),
     #[error("the database is not fit for use: {0}")]
     Unfit(String),
+    /// The schema is not the one this program works with.
+    #[error("the database's schema {0}")]
+    Schema(&'static str),
     #[error("the work was only rehearsed")]
     Rehearsed,
     #[error("a stored row is damaged: {0}")]
@@ -30,7 +33,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same work may succeed later without anybody doing anything.
+    /// Whether the same work may succeed later: what stands in its way is not the work itself.
     pub fn is_passing(&self) -> bool {
         matches!(
             self,
@@ -55,12 +58,14 @@ impl From<DieselError> for StoreError {
 
 /// Constant parts of messages that say that the same work may succeed later. The rest of a server's
 /// message may quote values, so it is never kept.
-const PASSING: [&str; 11] = [
+const PASSING: [&str; 12] = [
     "disk I/O error",
     "database or disk is full",
     "attempt to write a readonly database",
     "read-only transaction",
     "No space left on device",
+    // Of a table or sequence: once it is granted, the same work succeeds.
+    "permission denied for",
     "out of shared memory",
     "too many clients",
     "deadlock detected",

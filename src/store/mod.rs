@@ -11,6 +11,7 @@ mod approved_keys;
 mod audit;
 mod card_tokens;
 mod cards;
+mod clock;
 mod connection;
 mod cryptograms;
 mod decisions;
@@ -91,12 +92,23 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens the database, brings its schema up to date and checks that what is acknowledged is
+    /// Brings the schema up to date; returns how many steps that took.
+    pub fn migrate(url: &DatabaseUrl) -> Result<usize, StoreError> {
+        migrations::run(&mut Manager::new(url.clone()).establish()?)
+    }
+
+    /// Brings the schema up to date, then opens the database as [`Self::open_current`] does.
+    pub fn open(url: &DatabaseUrl, keys: Arc<StorageKeys>) -> Result<Self, StoreError> {
+        Self::migrate(url)?;
+        Self::open_current(url, keys)
+    }
+
+    /// Opens a database whose schema is that of this program, and checks that what is acknowledged is
     /// durable: SQLite 3.51.3 or later in WAL mode with `synchronous=FULL`, PostgreSQL with
     /// `synchronous_commit`, `fsync` and `full_page_writes` on. Anything else is refused.
-    pub fn open(url: &DatabaseUrl, keys: Arc<StorageKeys>) -> Result<Self, StoreError> {
+    pub fn open_current(url: &DatabaseUrl, keys: Arc<StorageKeys>) -> Result<Self, StoreError> {
         let manager = Manager::new(url.clone());
-        migrations::run(&mut manager.establish()?)?;
+        migrations::check(&mut manager.establish()?)?;
         let writer = match url {
             DatabaseUrl::Sqlite(_) => Some(Mutex::new(manager.establish()?)),
             DatabaseUrl::Postgres(_) => None,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use rustix::time::{ClockId, clock_gettime};
 
 /// Tells the time in milliseconds since 1970 (UTC).
 #[derive(Clone)]
@@ -12,6 +13,14 @@ impl Clock {
     /// The clock of the machine.
     pub fn system() -> Self {
         Self(Arc::new(|| Utc::now().timestamp_millis()))
+    }
+
+    /// How long the machine has been running, asleep or not: nobody sets it.
+    pub fn running() -> Self {
+        Self(Arc::new(|| {
+            let time = clock_gettime(ClockId::Boottime);
+            time.tv_sec * 1000 + time.tv_nsec / 1_000_000
+        }))
     }
 
     /// A clock that tells what `time` says.

@@ -79,6 +79,8 @@ pub struct Metrics {
     jobs: Family<JobLabels, Gauge>,
     taken_over: Counter,
     stopped: Family<ProgramLabel, Gauge>,
+    clock_jumps: Counter,
+    clock_wrong: Gauge,
 }
 
 impl Default for Metrics {
@@ -134,6 +136,12 @@ impl Metrics {
         let stopped = Family::<ProgramLabel, Gauge>::default();
         let help = "1 while the calls of a program are held back";
         r.register("calls_stopped", help, stopped.clone());
+        let clock_jumps = Counter::default();
+        let help = "Times the machine's clock was set by more than clock.warn_beyond";
+        r.register("clock_jumps", help, clock_jumps.clone());
+        let clock_wrong = Gauge::default();
+        let help = "1 while acts are refused because the clock cannot be believed";
+        r.register("clock_wrong", help, clock_wrong.clone());
         let mut seconds = |name, help: &str, buckets: &[f64]| {
             let histogram = Histogram::new(buckets.iter().copied());
             r.register_with_unit(name, help, Unit::Seconds, histogram.clone());
@@ -167,6 +175,8 @@ impl Metrics {
             jobs,
             taken_over,
             stopped,
+            clock_jumps,
+            clock_wrong,
         }
     }
 
@@ -247,6 +257,16 @@ impl Metrics {
             program: program.to_owned(),
         };
         self.stopped.get_or_create(&label).set(is_stopped.into());
+    }
+
+    /// The machine's clock was set.
+    pub fn clock_jumped(&self) {
+        self.clock_jumps.inc();
+    }
+
+    /// Whether the machine's clock cannot be believed.
+    pub fn clock_wrong(&self, is_wrong: bool) {
+        self.clock_wrong.set(is_wrong.into());
     }
 
     /// All metrics as text. The backlog is handed in, as the database knows it.

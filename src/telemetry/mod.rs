@@ -1,6 +1,7 @@
 //! What operators learn from a running process: logs and metrics; and the clock it goes by.
 
 mod clock;
+mod clock_watch;
 mod hint;
 mod logs;
 mod metrics;
@@ -8,6 +9,7 @@ mod metrics;
 mod tests;
 
 pub use clock::{Clock, timestamp};
+pub use clock_watch::{ClockFault, ClockLimits, ClockWatch, KnownTimes};
 pub use hint::Hint;
 pub use logs::{LogFormat, init_logs};
 pub use metrics::Metrics;

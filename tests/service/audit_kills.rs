@@ -17,9 +17,10 @@ use crate::support::{Backend, Client, START, SetOnDrop, TestDatabase, is_full, w
 
 const SENDERS: usize = 4;
 
-/// How often each process is killed: more in the full run.
-fn kills() -> usize {
-    if is_full() { 20 } else { 4 }
+/// How often each process is killed, and how many cards are registered from one kill to the next at
+/// least: more in the full run, 10,000 in all.
+fn kills() -> (usize, usize) {
+    if is_full() { (20, 250) } else { (4, 5) }
 }
 
 /// Registers cards until told to stop; returns those that were answered.
@@ -67,6 +68,7 @@ fn p18_kills_of_two_processes_break_no_chain_and_lose_no_record(
     store(&database)
         .write(|tx| tx.insert_api_key(&kept))
         .unwrap();
+    let (kills, between) = kills();
     let mut processes = [Serve::start(&database), Serve::start(&database)];
     let addresses = processes.each_ref().map(|serve| Mutex::new(serve.api));
     let stop = AtomicBool::new(false);
@@ -80,8 +82,8 @@ fn p18_kills_of_two_processes_break_no_chain_and_lose_no_record(
                 threads.spawn(move || register(sender, key, api, stop, answered))
             })
             .collect();
-        for kill in 0..kills() * 2 {
-            let enough = answered.load(Ordering::SeqCst) + 5 + kill * 7 % 30;
+        for kill in 0..kills * 2 {
+            let enough = answered.load(Ordering::SeqCst) + between + kill * 7 % 30;
             wait_until("cards are registered", || {
                 answered.load(Ordering::SeqCst) >= enough
             });
@@ -111,11 +113,12 @@ fn p18_kills_of_two_processes_break_no_chain_and_lose_no_record(
         .filter(|card| !registered.contains(&***card))
         .count();
     assert_eq!(missing, 0);
+    assert!(done.len() >= kills * 2 * between);
     let cards = crate::support::sql::sql(&database).count("cards");
     assert_eq!(registered.len(), cards, "as many acts as were done");
     println!(
         "P-18 {} kills, {} records in {} chains, {} acts answered, 0 missing",
-        kills() * 2,
+        kills * 2,
         verified.records,
         verified.chains,
         done.len()

@@ -48,6 +48,7 @@ impl Bare {
 #[case("cards_hold", &["cards", "hold"])]
 #[case("cards_release", &["cards", "release"])]
 #[case("cards_erase", &["cards", "erase"])]
+#[case("migrate", &["migrate"])]
 #[case("audit", &["audit"])]
 #[case("audit_verify", &["audit", "verify"])]
 #[case("audit_list", &["audit", "list"])]

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use tokenkeep::commands::Service;
 use tokenkeep::jose::generate_missing;
 use tokenkeep::settings::{Environment, Role, Settings};
+use tokenkeep::store::{DatabaseUrl, Store};
 use tokenkeep::telemetry::Clock;
 
 use crate::support::certificates::Certificate;
@@ -41,6 +42,7 @@ fn refusal(keys: &TempDir, text: &str, roles: &[Role]) -> Option<String> {
     settings.keys = keys.path().to_owned();
     settings.roles = roles.to_vec();
     settings.receiver = load(text).unwrap().receiver;
+    Store::migrate(&DatabaseUrl::parse(&database.url()).unwrap()).unwrap();
     match Service::start(&settings, Clock::system()) {
         Ok(service) => {
             service.stop().unwrap();

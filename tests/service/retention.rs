@@ -1,8 +1,6 @@
 //! P-01: what is past its date goes, cards on hold and the marks of ended cards stay, and nothing of what
 //! went is left in the database.
 
-use std::time::Instant;
-
 use rstest::rstest;
 use serde_json::{Value, json};
 use tokenkeep::audit::Act;
@@ -13,24 +11,19 @@ use crate::support::audit::{contains, records, store};
 use crate::support::build::{NUMBER_1, plain, refresh, status};
 use crate::support::commands::{tokenkeep, with};
 use crate::support::sql::sql;
-use crate::support::{App, Backend, START, TestDatabase, is_full};
+use crate::support::{App, Backend, START, TestDatabase};
 
 /// Makes everything but the audit and the marks of the cards as old as can be.
 const AGED: &str = "UPDATE deliveries SET received_at = 1; UPDATE notifications SET decided_at = 1; \
     UPDATE events SET at = 1; UPDATE cards SET updated_at = 1; \
     UPDATE outbox SET ended_at = 1 WHERE ended_at IS NOT NULL";
 
-/// Bulk rows: more in the full run.
-fn bulk() -> i64 {
-    if is_full() { 100_000 } else { 1000 }
-}
-
 fn named(mut element: Value, name: &str) -> Value {
     element["maskedCard"]["digitalCardData"]["descriptorName"] = name.into();
     element
 }
 
-fn rows(answer: &Value, class: &str) -> i64 {
+pub fn rows(answer: &Value, class: &str) -> i64 {
     let classes = answer["classes"].as_array().unwrap();
     let of_class = classes.iter().find(|row| row["class"] == class);
     of_class.unwrap()["rows"].as_i64().unwrap()
@@ -146,52 +139,6 @@ fn p01_purge_removes_what_is_past_its_date_and_leaves_holds_and_marks(
     };
     assert_eq!(put("gone").status, 410, "its mark is never purged");
     assert_eq!(app.get("/v1/cards/alive").status, 200);
-}
-
-#[rstest]
-fn p01_purge_goes_in_small_transactions_and_ends(
-    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
-) {
-    let database = TestDatabase::new(backend);
-    let store = store(&database);
-    let bulk = bulk();
-    let numbers = match backend {
-        Backend::Sqlite => format!(
-            "(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {bulk}) \
-             SELECT n FROM s)"
-        ),
-        Backend::Postgres => format!("generate_series(1, {bulk}) AS s(n)"),
-    };
-    let byte = sql(&database).byte();
-    sql(&database).execute(&format!(
-        "INSERT INTO deliveries (id, received_at, source, body, state) \
-         SELECT 'bulk-' || n, n, 'mastercard', {byte}, 'done' FROM {numbers}; \
-         INSERT INTO notifications (id, delivery_sequence, delivery_id, item_index, card_id, \
-         card_order, received_at, verdict, rule, flags, changes, trace, decided_at) \
-         SELECT id || '.0', sequence, id, 0, 'card-' || (sequence % 20), 0, received_at, \
-         'applied', 'status-newer', '[]', '[]', '[]', received_at FROM deliveries"
-    ));
-    let begun = Instant::now();
-    let purged = tokenkeep(&database, &["purge", "--json"]);
-    let took = begun.elapsed();
-    assert_eq!(purged.code, 0, "{purged:?}");
-    let purged = purged.json();
-    assert_eq!(
-        (rows(&purged, "raw bodies"), rows(&purged, "notifications")),
-        (bulk, bulk)
-    );
-    assert_eq!(
-        sql(&database).count("deliveries"),
-        0,
-        "nor what is empty then"
-    );
-    let batches = records(&store)
-        .iter()
-        .filter(|record| record.act == "purge")
-        .count();
-    assert_eq!(batches as i64, 2 * (bulk / 200), "each batch is recorded");
-    let each = took.as_millis() / batches as u128;
-    println!("P-01 {bulk} rows of two classes in {batches} transactions, {each} ms each");
 }
 
 #[rstest]

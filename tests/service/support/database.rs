@@ -50,6 +50,11 @@ impl TestDatabase {
         }
     }
 
+    /// The address for another user of the PostgreSQL database.
+    pub fn url_as(&self, user: &str) -> String {
+        self.url().replace("//tokenkeep@", &format!("//{user}@"))
+    }
+
     /// The file of a SQLite database.
     pub fn file(&self) -> PathBuf {
         match self {

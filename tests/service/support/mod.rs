@@ -75,6 +75,8 @@ impl App {
         settings.api_listen = "127.0.0.1:0".to_owned();
         settings.database_url = database.url();
         settings.keys = keys();
+        // A test's clock is its own.
+        (settings.clock.warn_beyond, settings.clock.refuse_beyond) = (0, 0);
         change(&mut settings);
         let mut app = Self {
             database,
