@@ -54,6 +54,8 @@ fn run_for(command: &str) -> Vec<For> {
         "keys list" | "keys check" | "keys reseal" | "check" | "api-keys list" => {
             vec![For::Once(&[])]
         }
+        "keys approve" => vec![For::Once(&["nobody", "--reason", "why"])],
+        "migrate" => vec![For::Once(&[])],
         "api-keys create" => vec![For::Once(&["--role", "app", "--name", "masked"])],
         "api-keys revoke" => vec![For::Once(&["masked"])],
         "serve" | "demo" | "sandbox" | "encrypt" | "keys generate" => vec![For::Nothing],
