@@ -25,6 +25,7 @@ mod servers;
 mod service;
 mod service_record;
 mod tables;
+mod user;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -32,7 +33,7 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::audit::{Act, Actor};
+use crate::audit::Act;
 use crate::jose::StorageKeys;
 use crate::settings::{Overrides, Settings, holds_password};
 use crate::store::{DatabaseUrl, Entry, Store};
@@ -185,11 +186,6 @@ impl Common {
     }
 }
 
-/// An id as the audit records it: cut where it is longer than any that is known.
-fn recorded_id(id: &str) -> String {
-    id.chars().filter(|c| !c.is_control()).take(64).collect()
-}
-
 /// The process's variables, as far as they are text: what is not is none of ours.
 fn environment() -> impl Iterator<Item = (String, String)> {
     let text = |(name, value): (OsString, OsString)| {
@@ -203,6 +199,5 @@ fn open_store(settings: &Settings) -> Result<Store, Failure> {
     let keys = StorageKeys::load(&settings.keys).map_err(Failure::wrong)?;
     let url = DatabaseUrl::parse(&settings.database_url).map_err(Failure::wrong)?;
     let store = Store::open(&url, Arc::new(keys)).map_err(Failure::unwell)?;
-    let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
-    Ok(store.acting(Actor::terminal(&user)))
+    Ok(store.acting(user::actor()))
 }

@@ -11,11 +11,11 @@ use tokio::sync::oneshot;
 use super::keys::exposed_files;
 use super::service_record::{ServiceRecord, StartFault};
 use super::{programs, servers};
-use crate::api::{Api, Failures, Refused, Streams};
+use crate::api::{Api, Failures, Streams};
 use crate::dispatcher::{Calls, CallsSettings, Dispatcher};
 use crate::jose::{KeyError, KeyFolder, StorageKeys};
 use crate::processor::{Processor, Running, Trouble};
-use crate::receiver::{Intake, Receiver, Transport};
+use crate::receiver::{Intake, Receiver, Rejections, Transport};
 use crate::settings::{Environment, Role, Settings};
 use crate::store::{DatabaseUrl, Store, StoreError};
 use crate::telemetry::{Clock, Hint, Metrics};
@@ -80,7 +80,6 @@ impl Service {
         let url = DatabaseUrl::parse(&settings.database_url)
             .map_err(|error| StartError::Database(error.to_string()))?;
         let store = Store::open(&url, Arc::new(keys.storage))?;
-        let record = ServiceRecord::start(&store, settings, &keys.payload.keyring(), &clock)?;
         let metrics = Metrics::new();
         let receives = settings.has_role(Role::Receive);
         let transport = match receives {
@@ -90,6 +89,14 @@ impl Service {
         // Listening comes before anything starts: a port that is taken stops nothing half-way.
         let public = receives.then(|| listen(&settings.listen)).transpose()?;
         let api = listen(&settings.api_listen)?;
+        let rejections = Rejections::at_api();
+        let senders = transport
+            .as_ref()
+            .map(|transport| transport.rejections().clone());
+        let recorded = std::iter::once(rejections.clone()).chain(senders).collect();
+        // A start that is refused is none: nothing is served before this is recorded.
+        let keyring = keys.payload.keyring();
+        let record = ServiceRecord::start(&store, settings, &keyring, &clock, recorded)?;
 
         let (hint, hints) = Hint::channel();
         let processor = Processor {
@@ -141,7 +148,7 @@ impl Service {
             calls,
             streams: Streams::default(),
             failures: Failures::default(),
-            refused: Refused::default(),
+            rejections,
         };
         let receiver_state = intake
             .as_ref()

@@ -4,6 +4,7 @@ mod clock;
 mod hint;
 mod logs;
 mod metrics;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -11,3 +12,4 @@ pub use clock::{Clock, timestamp};
 pub use hint::Hint;
 pub use logs::{LogFormat, init_logs};
 pub use metrics::Metrics;
+pub use tally::{Counted, Tally};

@@ -1,24 +1,43 @@
 //! P-16: every act is recorded once, with who, what, when, from where and with what result.
 
+use std::collections::BTreeSet;
+
 use rstest::rstest;
 use serde_json::json;
 use tokenkeep::api::access::AccessRole;
+use tokenkeep::audit::Act;
 
+use crate::commands_reconcile::PROGRAM;
 use crate::support::audit::Watch;
 use crate::support::build::{NUMBER_1, plain, refresh, status};
 use crate::support::commands::{Output, fed, with};
 use crate::support::key_folder::KeyFolder;
 use crate::support::sql::sql;
-use crate::support::{App, Backend, START};
+use crate::support::{App, Backend, START, wait_until};
 
-/// Who acts in this test at the command line.
-const USER: (&str, &str) = ("USER", "auditor");
+/// Who says in this test that he is somebody else, and who used sudo.
+const CLAIMED: [(&str, &str); 3] = [
+    ("USER", "somebody-else"),
+    ("SUDO_UID", "1234"),
+    ("SUDO_USER", "auditor"),
+];
+
+/// Who acts at the command line: the account that the tests run under.
+fn who() -> String {
+    let told = std::process::Command::new("id")
+        .arg("-un")
+        .output()
+        .unwrap();
+    format!("cli:{}", String::from_utf8(told.stdout).unwrap().trim())
+}
 
 /// The acts of the script, and what was recorded of each.
 struct Script<'a> {
     app: &'a App,
     watch: Watch,
     acts: usize,
+    /// The acts that were seen, by their words.
+    seen: BTreeSet<String>,
     app_key: String,
     ops_key: String,
     payments_key: String,
@@ -33,6 +52,7 @@ impl<'a> Script<'a> {
             payments_key: app.new_key(AccessRole::Payments, "till"),
             watch: Watch::begin(&app.database),
             acts: 0,
+            seen: BTreeSet::new(),
         }
     }
 
@@ -59,6 +79,7 @@ impl<'a> Script<'a> {
                 assert_ne!(record.at, START, "by the clock of the command");
             }
         }
+        self.seen.insert(record.act.clone());
         self.acts += 1;
     }
 
@@ -80,9 +101,19 @@ impl<'a> Script<'a> {
 
     /// An act at the command line.
     fn run(&mut self, arguments: &[&str], expected: (&str, &str, &str)) -> Output {
-        let output = with(&self.app.database, arguments, &[USER]);
+        self.run_with(arguments, &CLAIMED, expected)
+    }
+
+    /// The same with variables of its own.
+    fn run_with(
+        &mut self,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+        expected: (&str, &str, &str),
+    ) -> Output {
+        let output = with(&self.app.database, arguments, variables);
         assert!(output.code < 2, "{arguments:?}: {output:?}");
-        self.recorded("cli:auditor", expected.0, expected.1, expected.2);
+        self.recorded(&who(), expected.0, expected.1, expected.2);
         output
     }
 }
@@ -91,7 +122,8 @@ impl<'a> Script<'a> {
 fn p16_every_act_is_recorded_once_with_who_what_when_where_and_result(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
-    let app = App::spawn(backend);
+    let folder = KeyFolder::copy();
+    let mut app = folder.spawn(backend);
     app.deliver(&plain(&[
         refresh("kept", START, NUMBER_1, ("12", "2031")),
         status("gone", Some(START), "ACTIVE"),
@@ -106,9 +138,34 @@ fn p16_every_act_is_recorded_once_with_who_what_when_where_and_result(
     commands_that_read(&mut script, &item, &job);
     commands_that_change(&mut script, &item, &job);
     commands_for_keys(&mut script);
+    commands_for_other_sides(&mut script);
     commands_for_retention(&mut script);
-    println!("P-16 {} acts of {} recorded once", script.acts, script.acts);
-    assert!(script.acts >= 40, "{}", script.acts);
+    refused_keys(&mut script);
+    let Script { acts, mut seen, .. } = script;
+    seen.extend(acts_of_the_service(&mut app, &folder));
+    let every: BTreeSet<String> = Act::ALL.iter().map(|act| act.word().to_owned()).collect();
+    assert_eq!(seen, every, "each act has a case here");
+    println!(
+        "P-16 {acts} acts of {acts} recorded once, of {} kinds",
+        every.len()
+    );
+    assert!(acts >= 40, "{acts}");
+}
+
+/// What the service records of itself: its keys, its stop and its start.
+fn acts_of_the_service(app: &mut App, folder: &KeyFolder) -> BTreeSet<String> {
+    let mut watch = Watch::begin(&app.database);
+    folder.put("broken", b"no key");
+    let mut seen = BTreeSet::new();
+    wait_until("the key folder is looked at", || {
+        seen.extend(watch.new_records().into_iter().map(|record| record.act));
+        !seen.is_empty()
+    });
+    folder.remove("broken");
+    app.stop();
+    app.start();
+    seen.extend(watch.new_records().into_iter().map(|record| record.act));
+    seen
 }
 
 fn acts_of_the_app(script: &mut Script<'_>) {
@@ -209,14 +266,17 @@ fn acts_of_people(script: &mut Script<'_>, item: &str) -> String {
     let job = script.app.jobs("gone")[0].id.clone();
     let path = format!("/v1/outbox/{job}/retry");
     script.by_ops("POST", &path, "", ("call.retry", &job, "done"));
+    job
+}
 
+/// Comes last: what is not recorded at once is after a minute.
+fn refused_keys(script: &mut Script<'_>) {
     assert_eq!(script.send("nonsense", "GET", "/v1/cards", ""), 401);
     script.recorded("unknown", "access.refused", "api", "unknown-api-key");
     for _ in 0..5 {
         assert_eq!(script.send("nonsense", "GET", "/v1/cards", ""), 401);
     }
     assert!(script.watch.new_records().is_empty(), "one a minute");
-    job
 }
 
 fn commands_that_read(script: &mut Script<'_>, item: &str, job: &str) {
@@ -251,9 +311,7 @@ fn commands_that_change(script: &mut Script<'_>, item: &str, job: &str) {
     let line = json!({ "cardId": "imported", "program": "shop" }).to_string();
     let imported = fed(&script.app.database, &["cards", "import", "-"], &line);
     assert_eq!(imported.code, 0, "{imported:?}");
-    let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
-    let actor = format!("cli:{user}");
-    script.recorded(&actor, "card.register", "imported", "created");
+    script.recorded(&who(), "card.register", "imported", "created");
     // What is only rehearsed is not done, and leaves no record.
     let rehearsed = [
         "notifications",
@@ -263,7 +321,7 @@ fn commands_that_change(script: &mut Script<'_>, item: &str, job: &str) {
         "x",
         "--dry-run",
     ];
-    assert_eq!(with(&script.app.database, &rehearsed, &[USER]).code, 0);
+    assert_eq!(with(&script.app.database, &rehearsed, &[]).code, 0);
     assert!(script.watch.new_records().is_empty());
 }
 
@@ -280,6 +338,39 @@ fn commands_for_keys(script: &mut Script<'_>) {
         "keys", "generate", "--kid", "new", "--bits", "2048", "--keys", path,
     ];
     script.run(&generate, ("keys.generate", "keys", "done"));
+}
+
+fn commands_for_other_sides(script: &mut Script<'_>) {
+    let reconcile = ["reconcile", "--card", "kept"];
+    let refused = with(&script.app.database, &reconcile, &PROGRAM);
+    assert_eq!(refused.code, 1, "its program is not known: {refused:?}");
+    assert!(script.watch.new_records().is_empty());
+    let register = json!({ "program": "shop" }).to_string();
+    let expected = ("card.register", "kept", "updated");
+    script.by_app("PUT", "/v1/cards/kept", &register, expected);
+    let expected = ("cards.reconcile", "kept", "done");
+    script.run_with(&reconcile, &PROGRAM, expected);
+
+    let body = tempfile::NamedTempFile::with_suffix(".json").unwrap();
+    let sent = plain(&[status("replayed", Some(START), "ACTIVE")]).to_string();
+    std::fs::write(body.path(), sent).unwrap();
+    let replay = ["replay", body.path().to_str().unwrap()];
+    let replayed = with(&script.app.database, &replay, &CLAIMED);
+    assert_eq!(replayed.code, 0, "{replayed:?}");
+    let newest = "SELECT id AS text FROM deliveries ORDER BY sequence DESC LIMIT 1";
+    let delivery = sql(&script.app.database).texts(newest).remove(0);
+    script.recorded(&who(), "deliveries.replay", &delivery, "done");
+
+    // One that takes its time: its beginning and its end.
+    let resealed = with(&script.app.database, &["keys", "reseal"], &CLAIMED);
+    assert_eq!(resealed.code, 0, "{resealed:?}");
+    let found = script.watch.new_records();
+    let told: Vec<_> = found.iter().map(|r| (&*r.act, &*r.outcome)).collect();
+    let expected = [("keys.reseal", "begun"), ("keys.reseal", "ended")];
+    assert_eq!(told, expected);
+    assert!(found[0].details.contains(r#""sudo":"uid:1234 auditor""#));
+    script.seen.insert("keys.reseal".to_owned());
+    script.acts += 1;
 }
 
 fn commands_for_retention(script: &mut Script<'_>) {
@@ -305,9 +396,8 @@ fn commands_for_retention(script: &mut Script<'_>) {
         "AUDIT",
     ];
     let kept = kept.map(|class| format!("TOKENKEEP_RETENTION__{class}_DAYS"));
-    let mut variables: Vec<(&str, &str)> = kept.iter().map(|name| (&**name, "0")).collect();
-    variables.push(USER);
+    let variables: Vec<(&str, &str)> = kept.iter().map(|name| (&**name, "0")).collect();
     let purged = with(&script.app.database, &["purge"], &variables);
     assert_eq!(purged.code, 0, "{purged:?}");
-    script.recorded("cli:auditor", "purge", "events", "done");
+    script.recorded(&who(), "purge", "events", "done");
 }
