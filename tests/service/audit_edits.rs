@@ -50,7 +50,7 @@ fn write(store: &Store, number: i64) {
 fn prepared(backend: Backend) -> TestDatabase {
     let database = TestDatabase::new(backend);
     let stores: Vec<Store> = (0..CHAINS)
-        .map(|number| store(&database).acting(Actor::terminal(&format!("user-{number}"))))
+        .map(|number| store(&database).acting(Actor::terminal(&format!("user-{number}"), None)))
         .collect();
     for number in 0..RECORDS {
         stores.iter().for_each(|store| write(store, number));
