@@ -109,7 +109,7 @@ fn p17_edits_of_the_table_of_the_ends_are_found(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
     let database = TestDatabase::new(backend);
-    let (_, writer) = chain(&database, &[1, 2, 3]);
+    let (store, writer) = chain(&database, &[1, 2, 3]);
     let edits = [
         ("DELETE FROM audit_writers", 4, "end-unknown"),
         (
@@ -121,18 +121,24 @@ fn p17_edits_of_the_table_of_the_ends_are_found(
         ("UPDATE audit_writers SET place = 4", 4, "missing"),
         ("UPDATE audit_writers SET head = 'x'", 3, "altered"),
     ];
+    // Looked at without the command: what it finds in that table stands in its own record afterwards.
+    let found = || -> Vec<(i64, &str)> {
+        let verified = store.snapshot(|tx| tx.verify_audit(&[])).unwrap();
+        let faults = verified.faults.iter();
+        faults
+            .map(|fault| (fault.place, fault.what.word()))
+            .collect()
+    };
     database.execute("CREATE TABLE ends AS SELECT * FROM audit_writers");
     for (edit, place, what) in edits {
         database.execute(&format!("{edit} WHERE writer = '{writer}'"));
-        let found = faults(&database);
-        let expected = json!([{ "writer": writer, "place": place, "fault": what }]);
-        assert_eq!(found, expected, "{edit}");
+        assert_eq!(found(), [(place, what)], "{edit}");
         database.execute(&format!(
             "DELETE FROM audit_writers WHERE writer = '{writer}'; \
              INSERT INTO audit_writers SELECT * FROM ends WHERE writer = '{writer}'"
         ));
     }
-    assert_eq!(faults(&database), json!([]));
+    assert_eq!(found(), []);
     println!(
         "P-17 {} of {} edits of the ends found",
         edits.len(),

@@ -33,6 +33,7 @@ mod audit;
 mod audit_copies;
 mod audit_edits;
 mod audit_kills;
+mod audit_objects;
 mod audit_purge;
 mod audit_refused;
 mod audit_rejections;
