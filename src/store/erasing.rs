@@ -1,4 +1,5 @@
-//! Erasing: of a card that has ended, nothing stays but its id, its state and the time.
+//! Erasing: of a card that has ended, nothing stays but its id, its state and the time; of what came for it,
+//! only when it came and how it was judged.
 
 use diesel::prelude::*;
 
