@@ -30,6 +30,7 @@ mod api_outbox;
 mod api_readiness;
 mod api_transactions;
 mod audit;
+mod audit_commands;
 mod audit_copies;
 mod audit_edits;
 mod audit_kills;

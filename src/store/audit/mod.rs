@@ -8,6 +8,7 @@
 
 mod purging;
 mod verifying;
+mod walk;
 
 pub use purging::AUDIT;
 pub use verifying::{Fault, FaultKind, Verified};

@@ -9,7 +9,7 @@ use diesel::sql_types::BigInt;
 use diesel::{QueryableByName, sql_query};
 use serde_json::{Value, json};
 
-use super::verifying::Walk;
+use super::walk::Walk;
 use super::{AuditFilter, AuditRecord, Entry, Head};
 use crate::audit::Act;
 use crate::store::connection::on_backend;
