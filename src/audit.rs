@@ -6,84 +6,67 @@
 //! systems read is not: no full number leaves that way, it happens at every look of a consumer at a
 //! screen, and among so many records nobody would find those that matter.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-/// An act that is recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act {
-    /// A number, and perhaps a cryptogram, left the service.
-    CredentialsIssued,
-    CardRegistered,
-    CardDeleted,
-    CardErased,
-    CardHeld,
-    CardReleased,
-    TokenCommanded,
-    ContractStatusTold,
-    CardsReconciled,
-    /// Bodies were put among what was received.
-    DeliveriesReplayed,
-    NotificationReplayed,
-    CallRetried,
-    CallDiscarded,
-    ApiKeyCreated,
-    ApiKeyRevoked,
-    /// A key was refused at the API.
-    AccessRefused,
-    /// A person read something; the object says what.
-    Read,
-    ServiceStarted,
-    ServiceStopped,
-    SettingsLoaded,
-    KeysGenerated,
-    KeysLoaded,
-    KeysRefused,
-    /// Keys were seen under their names for the first time.
-    KeysTrusted,
-    /// Another key stands for a known name from now on.
-    KeysApproved,
-    /// Stored values are sealed anew under another key: one record when it begins, one when it ends.
-    KeysResealed,
-    Purged,
-    SchemaMigrated,
-    AuditVerified,
+macro_rules! acts {
+    ($($(#[$doc:meta])* $act:ident = $word:literal,)*) => {
+        /// An act that is recorded.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Act {
+            $($(#[$doc])* $act,)*
+        }
+
+        impl Act {
+            /// Every act there is.
+            pub const ALL: &'static [Self] = &[$(Self::$act,)*];
+
+            /// The act as it is recorded and shown.
+            pub fn word(self) -> &'static str {
+                match self {
+                    $(Self::$act => $word,)*
+                }
+            }
+        }
+    };
 }
 
-impl Act {
-    /// The act as it is recorded and shown.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::CredentialsIssued => "credentials.issue",
-            Self::CardRegistered => "card.register",
-            Self::CardDeleted => "card.delete",
-            Self::CardErased => "card.erase",
-            Self::CardHeld => "card.hold",
-            Self::CardReleased => "card.release",
-            Self::TokenCommanded => "token.command",
-            Self::ContractStatusTold => "contract.status",
-            Self::CardsReconciled => "cards.reconcile",
-            Self::DeliveriesReplayed => "deliveries.replay",
-            Self::NotificationReplayed => "notification.replay",
-            Self::CallRetried => "call.retry",
-            Self::CallDiscarded => "call.discard",
-            Self::ApiKeyCreated => "api-key.create",
-            Self::ApiKeyRevoked => "api-key.revoke",
-            Self::AccessRefused => "access.refused",
-            Self::Read => "read",
-            Self::ServiceStarted => "service.start",
-            Self::ServiceStopped => "service.stop",
-            Self::SettingsLoaded => "settings.load",
-            Self::KeysGenerated => "keys.generate",
-            Self::KeysLoaded => "keys.load",
-            Self::KeysRefused => "keys.refuse",
-            Self::KeysTrusted => "keys.trust",
-            Self::KeysApproved => "keys.approve",
-            Self::KeysResealed => "keys.reseal",
-            Self::Purged => "purge",
-            Self::SchemaMigrated => "schema.migrate",
-            Self::AuditVerified => "audit.verify",
-        }
-    }
+acts! {
+    /// A number, and perhaps a cryptogram, left the service.
+    CredentialsIssued = "credentials.issue",
+    CardRegistered = "card.register",
+    CardDeleted = "card.delete",
+    CardErased = "card.erase",
+    CardHeld = "card.hold",
+    CardReleased = "card.release",
+    TokenCommanded = "token.command",
+    ContractStatusTold = "contract.status",
+    CardsReconciled = "cards.reconcile",
+    /// Bodies were put among what was received.
+    DeliveriesReplayed = "deliveries.replay",
+    NotificationReplayed = "notification.replay",
+    CallRetried = "call.retry",
+    CallDiscarded = "call.discard",
+    ApiKeyCreated = "api-key.create",
+    ApiKeyRevoked = "api-key.revoke",
+    /// A key was refused at the API, or a sender at the public listener.
+    AccessRefused = "access.refused",
+    /// A person read something; the object says what.
+    Read = "read",
+    ServiceStarted = "service.start",
+    ServiceStopped = "service.stop",
+    SettingsLoaded = "settings.load",
+    KeysGenerated = "keys.generate",
+    KeysLoaded = "keys.load",
+    KeysRefused = "keys.refuse",
+    /// Keys were seen under their names for the first time.
+    KeysTrusted = "keys.trust",
+    /// Another key stands for a known name from now on.
+    KeysApproved = "keys.approve",
+    /// Stored values are sealed anew under another key: one record when it begins, one when it ends.
+    KeysResealed = "keys.reseal",
+    Purged = "purge",
+    SchemaMigrated = "schema.migrate",
+    AuditVerified = "audit.verify",
 }
 
 /// Who acts, and from where.
@@ -91,6 +74,7 @@ impl Act {
 pub struct Actor {
     name: String,
     origin: String,
+    sudo: Option<String>,
 }
 
 /// A user's name longer than this is cut.
@@ -102,15 +86,20 @@ impl Actor {
         Self {
             name: "service".to_owned(),
             origin: "service".to_owned(),
+            sudo: None,
         }
     }
 
-    /// Who uses the command line.
-    pub fn terminal(user: &str) -> Self {
-        let plain = user.chars().filter(|c| !c.is_control());
+    /// Who uses the command line; and for whom `sudo` says that it was started, if it does.
+    pub fn terminal(user: &str, sudo: Option<&str>) -> Self {
+        let plain = |name: &str| -> String {
+            let plain = name.chars().filter(|c| !c.is_control());
+            plain.take(LONGEST_NAME).collect()
+        };
         Self {
-            name: format!("cli:{}", plain.take(LONGEST_NAME).collect::<String>()),
+            name: format!("cli:{}", plain(user)),
             origin: "terminal".to_owned(),
+            sudo: sudo.map(plain),
         }
     }
 
@@ -119,12 +108,30 @@ impl Actor {
         Self {
             name: key.map_or_else(|| "unknown".to_owned(), |name| format!("api:{name}")),
             origin: peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string()),
+            sudo: None,
+        }
+    }
+
+    /// Several requests of one address, or of one network of IPv6, with the same key.
+    pub fn at_address(key: Option<&str>, address: Option<IpAddr>) -> Self {
+        let origin = address.map(|address| match address {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(network) => format!("{network}/64"),
+        });
+        Self {
+            origin: origin.unwrap_or_else(|| "unknown".to_owned()),
+            ..Self::api(key, None)
         }
     }
 
     /// The name as it is recorded.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// For whom `sudo` says that a command was started: a name and a number in the command's environment.
+    pub fn sudo(&self) -> Option<&str> {
+        self.sudo.as_deref()
     }
 
     /// Where the actor is: a socket's address, `terminal` or `service`.
@@ -139,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_users_name_is_cut_and_holds_no_control_characters() {
-        let actor = Actor::terminal(&format!("a\n\u{1b}[2J{}", "b".repeat(100)));
+        let actor = Actor::terminal(&format!("a\n\u{1b}[2J{}", "b".repeat(100)), None);
         assert!(actor.name().starts_with("cli:a[2Jb"));
         assert_eq!(actor.name().len(), "cli:".len() + LONGEST_NAME);
     }

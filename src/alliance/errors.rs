@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 
 use crate::domain::ProgramToken;
+use crate::domain::could_hold_a_number;
 use crate::settings::AllianceSettings;
-use crate::upstream::{Answer, CallFailure, FailureClass, could_hold_a_number};
+use crate::upstream::{Answer, CallFailure, FailureClass};
 
 /// Our word where the answer has none.
 const NO_WORDS: &str = "http-error";

@@ -12,7 +12,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::sha::sha256;
 
 use super::Api;
-use super::audit::path;
 use super::refusals::{NO_API_KEY, ROLE_NOT_ALLOWED, TOO_MANY_FAILURES, UNKNOWN_API_KEY};
 use crate::audit::Actor;
 use crate::jose::hex;
@@ -105,7 +104,7 @@ pub(super) async fn admit(
     }
     // Everything else records itself, in the transaction that does it.
     let read = (caller.is_person && request.method() == Method::GET)
-        .then(|| (caller.actor.clone(), path(&request)));
+        .then(|| (caller.actor.clone(), request.uri().path().to_owned()));
     request.extensions_mut().insert(caller);
     let answered = next.call(request).await?;
     if let Some((actor, path)) = read

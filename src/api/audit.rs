@@ -1,77 +1,18 @@
 //! What the API records of itself: what persons read, and the keys that it refuses. Changes are recorded
 //! where they are made.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::time::Instant;
 
-use actix_web::dev::ServiceRequest;
 use actix_web::http::StatusCode;
 use actix_web::web;
 use serde_json::json;
-use uuid::Uuid;
 
 use super::access::Caller;
 use super::{Api, blocking, storage_failed};
 use crate::audit::{Act, Actor};
 use crate::receiver::problem::Problem;
 use crate::store::Entry;
-use crate::upstream::could_hold_a_number;
-
-/// One address is recorded this often.
-const EVERY: Duration = Duration::from_secs(60);
-/// Addresses that are told apart; what is refused beyond counts as of one address.
-const ADDRESSES: usize = 10_000;
-/// Longest path that is recorded, in bytes.
-const LONGEST_PATH: usize = 200;
-
-/// The refusals that are not recorded yet, by address. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct Refused(Arc<Mutex<HashMap<Option<IpAddr>, Refusals>>>);
-
-/// When the last record was written, and how many refusals there were since.
-struct Refusals {
-    recorded: Instant,
-    since: u64,
-}
-
-impl Refused {
-    /// Counts a refusal. Returns how many are to be recorded now, if it is time to.
-    fn count(&self, from: Option<IpAddr>, now: Instant) -> Option<u64> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= ADDRESSES {
-            known.retain(|_, refusals| now.duration_since(refusals.recorded) < EVERY);
-        }
-        let from = from.filter(|_| known.len() < ADDRESSES || known.contains_key(&from));
-        let Some(refusals) = known.get_mut(&from) else {
-            let (recorded, since) = (now, 0);
-            known.insert(from, Refusals { recorded, since });
-            return Some(1);
-        };
-        refusals.since += 1;
-        if now.duration_since(refusals.recorded) < EVERY {
-            return None;
-        }
-        refusals.recorded = now;
-        Some(std::mem::take(&mut refusals.since))
-    }
-}
-
-/// The path of a request, as it is recorded; only its route where a full number could stand in it.
-pub(super) fn path(request: &ServiceRequest) -> String {
-    let path = request.uri().path();
-    // Our own ids are UUIDs, an item's with a dot and a number behind it.
-    let is_ours = |segment: &str| {
-        let id = segment.split('.').next().unwrap_or_default();
-        Uuid::parse_str(id).is_ok()
-    };
-    let mut segments = path.split('/').filter(|segment| !is_ours(segment));
-    match segments.any(could_hold_a_number) {
-        true => request.match_pattern().unwrap_or_default(),
-        false => path.chars().take(LONGEST_PATH).collect(),
-    }
-}
 
 impl Api {
     /// The same API, on behalf of its caller.
@@ -99,7 +40,7 @@ impl Api {
         self.record(actor, Act::Read, path, outcome, details).await
     }
 
-    /// Records a refused key: of one address one record a minute at most, with how many it stands for.
+    /// Counts a refused key, and records it if the like was not for a minute: before it is answered.
     pub(super) async fn record_refusal(
         &self,
         peer: Option<SocketAddr>,
@@ -108,16 +49,16 @@ impl Api {
     ) -> Result<(), Problem> {
         let is_refusal =
             [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&problem.status);
-        let count = is_refusal.then(|| {
-            self.refused
-                .count(peer.map(|peer| peer.ip()), Instant::now())
-        });
-        let Some(count) = count.flatten() else {
+        let key = key.as_deref();
+        if !is_refusal
+            || !self
+                .rejections
+                .count(peer, key, problem.code, Instant::now())
+        {
             return Ok(());
-        };
-        let actor = Actor::api(key.as_deref(), peer);
-        let object = "api".to_owned();
-        let details = json!({ "count": count });
+        }
+        let (actor, object) = (Actor::api(key, peer), "api".to_owned());
+        let details = json!({ "count": 1 });
         self.record(actor, Act::AccessRefused, object, problem.code, details)
             .await
     }
@@ -144,34 +85,5 @@ impl Api {
             store.write(|tx| tx.audit(entry)).map_err(storage_failed)
         };
         blocking(write).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_one_address_one_record_a_minute_is_due_and_counts_what_came_between() {
-        let refused = Refused::default();
-        let (one, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
-        let begun = Instant::now();
-        let at = |seconds| begun + Duration::from_secs(seconds);
-        assert_eq!(refused.count(Some(one), at(0)), Some(1));
-        assert_eq!(refused.count(Some(one), at(1)), None);
-        assert_eq!(refused.count(Some(one), at(59)), None);
-        assert_eq!(refused.count(Some(other), at(59)), Some(1));
-        assert_eq!(refused.count(Some(one), at(60)), Some(3));
-        assert_eq!(refused.count(Some(one), at(61)), None);
-    }
-
-    #[test]
-    fn more_addresses_than_are_told_apart_count_as_one() {
-        let refused = Refused::default();
-        let begun = Instant::now();
-        for number in 0..ADDRESSES as u32 + 5 {
-            refused.count(Some(IpAddr::from(number.to_be_bytes())), begun);
-        }
-        assert_eq!(refused.0.lock().unwrap().len(), ADDRESSES + 1);
     }
 }

@@ -1,9 +1,11 @@
 //! Requests without a valid API key, counted by the address they come from.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::receiver::counted_as;
+use crate::telemetry::Tally;
 
 /// Failures that an address may have in one window; the further ones are told to wait.
 pub(super) const FREE: u32 = 100;
@@ -12,59 +14,34 @@ pub(super) const WINDOW: Duration = Duration::from_secs(60);
 pub(super) const MOST_ADDRESSES: usize = 4096;
 
 /// The failures of the last minute. Cheap to clone: all clones count together.
-#[derive(Clone, Default)]
-pub struct Failures(Arc<Mutex<HashMap<IpAddr, Window>>>);
+#[derive(Clone)]
+pub struct Failures(Arc<Mutex<Tally<IpAddr>>>);
 
-struct Window {
-    begun: Instant,
-    count: u32,
-}
-
-impl Window {
-    fn is_over(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.begun) >= WINDOW
+impl Default for Failures {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Tally::new(WINDOW, MOST_ADDRESSES))))
     }
 }
 
 impl Failures {
     /// Counts a failure. Returns the seconds to wait if there were too many.
     pub(super) fn count(&self, address: IpAddr, now: Instant) -> Option<u32> {
-        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut address = counted_as(address);
-        if windows.len() >= MOST_ADDRESSES && !windows.contains_key(&address) {
-            windows.retain(|_, window| !window.is_over(now));
-            if windows.len() >= MOST_ADDRESSES {
-                address = Ipv6Addr::UNSPECIFIED.into();
-            }
+        let mut tally = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if tally.is_full() {
+            tally.take_ended(now);
         }
-        let new = || Window {
-            begun: now,
-            count: 0,
-        };
-        let window = windows.entry(address).or_insert_with(new);
-        if window.is_over(now) {
-            *window = new();
-        }
-        window.count = window.count.saturating_add(1);
-        if window.count == FREE + 1 {
+        let address = counted_as(address);
+        let counted = tally.count(address, Ipv6Addr::UNSPECIFIED.into(), now);
+        if counted.nth == u64::from(FREE) + 1 {
             log::warn!(address:%; "too many requests without a valid API key");
         }
-        let left = WINDOW.saturating_sub(now.saturating_duration_since(window.begun));
-        let seconds = u32::try_from(left.as_secs()).unwrap_or(u32::MAX);
-        (window.count > FREE).then_some(seconds.max(1))
+        let seconds = u32::try_from(counted.left.as_secs()).unwrap_or(u32::MAX);
+        (counted.nth > FREE.into()).then_some(seconds.max(1))
     }
 
     /// How many addresses are remembered.
     #[cfg(test)]
     pub(super) fn remembered(&self) -> usize {
-        self.0.lock().unwrap().len()
-    }
-}
-
-/// A network of IPv6 counts as one: whoever has an address of it has all of them.
-fn counted_as(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        address => address,
+        self.0.lock().unwrap().keys()
     }
 }

@@ -41,12 +41,12 @@ use actix_web::{ResponseError, web};
 use crate::dispatcher::Calls;
 use crate::domain::Policy;
 use crate::processor::{Trouble, Wake};
+use crate::receiver::Rejections;
 use crate::receiver::problem::Problem;
 use crate::store::{Store, StoreError, Tx};
 use crate::telemetry::{Clock, ClockWatch, Metrics};
 use refusals::{CLOCK_WRONG, DAMAGED_ROW, STORAGE_UNAVAILABLE, WRONG_QUERY};
 
-pub use audit::Refused;
 pub use failures::Failures;
 pub use stream::Streams;
 
@@ -67,7 +67,7 @@ pub struct Api {
     pub calls: Calls,
     pub streams: Streams,
     pub failures: Failures,
-    pub refused: Refused,
+    pub rejections: Rejections,
 }
 
 impl Api {

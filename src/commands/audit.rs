@@ -70,7 +70,7 @@ fn verify(common: &Common, args: &VerifyArgs) -> Result<(), Failure> {
         None => Vec::new(),
     };
     let (_, store) = common.open()?;
-    let verified = store.read(|tx| tx.verify_audit(&kept))?;
+    let verified = store.snapshot(|tx| tx.verify_audit(&kept))?;
     let outcome = if verified.faults.is_empty() {
         "whole"
     } else {

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::inventory::Inventory;
 use super::outbox::reason;
 use super::tables::print_json;
-use super::{Common, connect, recorded_id};
+use super::{Common, connect};
 use crate::audit::Act;
 use crate::jose::{KeyDescription, named_keys};
 use crate::settings::Settings;
@@ -123,7 +123,7 @@ fn decide(
         let views: Vec<_> = approved.iter().map(OtherKey::view).collect();
         tx.audit(Entry {
             act: Act::KeysApproved,
-            object: &recorded_id(&args.kid),
+            object: &args.kid,
             outcome: refusal.as_ref().map_or("done", Refusal::word),
             details: json!({ "reason": args.reason, "keys": views }),
             at: now,

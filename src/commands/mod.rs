@@ -30,6 +30,7 @@ mod service;
 mod service_keys;
 mod service_record;
 mod tables;
+mod user;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -37,7 +38,7 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::audit::{Act, Actor};
+use crate::audit::Act;
 use crate::jose::{KeyDescription, StorageKeys, named_keys};
 use crate::settings::{Overrides, Settings, holds_password};
 use crate::store::{DatabaseUrl, Entry, Store, StoreError};
@@ -196,11 +197,6 @@ impl Common {
     }
 }
 
-/// An id as the audit records it: cut where it is longer than any that is known.
-fn recorded_id(id: &str) -> String {
-    id.chars().filter(|c| !c.is_control()).take(64).collect()
-}
-
 /// The process's variables, as far as they are text: what is not is none of ours.
 fn environment() -> impl Iterator<Item = (String, String)> {
     let text = |(name, value): (OsString, OsString)| {
@@ -228,8 +224,7 @@ fn connect(settings: &Settings) -> Result<Store, Failure> {
             "{fault}: nothing is done, for it would be recorded with this time"
         )));
     }
-    let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
-    Ok(store.acting(Actor::terminal(&user)))
+    Ok(store.acting(user::actor()))
 }
 
 /// Fails if one of these keys took the place of another and is not approved.

@@ -1,5 +1,6 @@
 //! `purge`: removes what is kept no longer.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -10,7 +11,7 @@ use super::failure::Failure;
 use super::tables::{print_json, print_table};
 use crate::audit::Act;
 use crate::settings::RetentionSettings;
-use crate::store::{Entry, RetentionClass, Store, StoreError};
+use crate::store::{AUDIT, Entry, RetentionClass, Store, StoreError, Tx};
 use crate::telemetry::Clock;
 
 #[derive(Args)]
@@ -28,6 +29,13 @@ const BATCH: i64 = 100;
 /// Between two transactions, so that others come to write.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// What went of one class, or would go.
+struct Purged {
+    class: &'static str,
+    days: u32,
+    rows: i64,
+}
+
 pub fn run(common: &Common, args: &PurgeArgs) -> Result<(), Failure> {
     let (settings, store) = common.open()?;
     let now = Clock::system().now();
@@ -42,27 +50,46 @@ pub fn run(common: &Common, args: &PurgeArgs) -> Result<(), Failure> {
             true => store.read(|tx| tx.count_due(class, before))?,
             false => purge(&store, class, before, &mut longest)?,
         };
-        purged.push((class, days, rows));
+        let class = class.word();
+        purged.push(Purged { class, days, rows });
+    }
+    let days = settings.retention.audit_days;
+    let mut damaged = 0;
+    if let Some(before) = RetentionSettings::due_before(days, now) {
+        let rows = match args.dry_run {
+            true => store.read(|tx| tx.count_due_chains(before))?,
+            false => purge_audit(&store, before, &mut damaged, &mut longest)?,
+        };
+        let class = AUDIT;
+        purged.push(Purged { class, days, rows });
     }
     if !args.dry_run {
         store.read(|tx| tx.shorten_log())?;
     }
+    print(args, &purged, longest)?;
+    match damaged {
+        0 => Ok(()),
+        chains => Err(Failure::unwell(format!(
+            "{chains} chains of the audit are not as they were written, and are kept: audit verify"
+        ))),
+    }
+}
+
+fn print(args: &PurgeArgs, purged: &[Purged], longest: Duration) -> io::Result<()> {
     if args.json {
-        let class = |(class, days, rows): &(RetentionClass, u32, i64)| json!({ "class": class.word(), "days": days, "rows": rows });
+        let class = |class: &Purged| json!({ "class": class.class, "days": class.days, "rows": class.rows });
         let classes: Vec<Value> = purged.iter().map(class).collect();
         let longest = longest.as_millis() as u64;
-        return Ok(print_json(&json!({
+        return print_json(&json!({
             "dryRun": args.dry_run, "classes": classes, "longestTransactionMs": longest,
-        }))?);
+        }));
     }
-    let cells = |(class, days, rows): &(RetentionClass, u32, i64)| {
-        vec![class.word().to_owned(), days.to_string(), rows.to_string()]
+    let cells = |class: &Purged| {
+        let (days, rows) = (class.days.to_string(), class.rows.to_string());
+        vec![class.class.to_owned(), days, rows]
     };
     let last = if args.dry_run { "WOULD GO" } else { "GONE" };
-    Ok(print_table(
-        &["CLASS", "DAYS", last],
-        purged.iter().map(cells),
-    )?)
+    print_table(&["CLASS", "DAYS", last], purged.iter().map(cells))
 }
 
 fn days(settings: &RetentionSettings, class: RetentionClass) -> u32 {
@@ -73,17 +100,57 @@ fn days(settings: &RetentionSettings, class: RetentionClass) -> u32 {
         RetentionClass::Events => settings.events_days,
         RetentionClass::Outbox => settings.outbox_days,
         RetentionClass::EndedCards => settings.ended_cards_days,
-        RetentionClass::Audit => settings.audit_days,
     }
 }
 
 /// Removes batch after batch until none is left. Each stands for itself: run again after it was
-/// interrupted, it goes on. Notes the longest time for which others had to wait.
+/// interrupted, it goes on.
 fn purge(
     store: &Store,
     class: RetentionClass,
     before: i64,
     longest: &mut Duration,
+) -> Result<i64, StoreError> {
+    batch_by_batch(store, longest, |tx, now| {
+        let rows = tx.purge_batch(class, before, BATCH, now)?;
+        if rows > 0 {
+            tx.audit(Entry {
+                act: Act::Purged,
+                object: class.word(),
+                outcome: "done",
+                details: json!({ "rows": rows, "before": before }),
+                at: now,
+            })?;
+        }
+        Ok(rows)
+    })
+}
+
+/// Removes the chains of the audit that are old enough, each after a look at all of it: what was not
+/// written by a service is kept, so that it can be looked into, and counted.
+fn purge_audit(
+    store: &Store,
+    before: i64,
+    damaged: &mut usize,
+    longest: &mut Duration,
+) -> Result<i64, StoreError> {
+    let mut total = 0;
+    for end in store.read(|tx| tx.due_chains(before))? {
+        if store.snapshot(|tx| tx.chain_is_whole(&end))? {
+            let purge = |tx: &mut Tx<'_>, now| tx.purge_chain(&end, before, BATCH, now);
+            total += batch_by_batch(store, longest, purge)?;
+        } else {
+            *damaged += 1;
+        }
+    }
+    Ok(total)
+}
+
+/// Notes the longest time for which others had to wait.
+fn batch_by_batch(
+    store: &Store,
+    longest: &mut Duration,
+    mut purge: impl FnMut(&mut Tx<'_>, i64) -> Result<usize, StoreError>,
 ) -> Result<i64, StoreError> {
     let mut total = 0;
     loop {
@@ -91,20 +158,7 @@ fn purge(
         let rows = store.write(|tx| {
             // Not what it waited itself.
             begun = Instant::now();
-            let now = Clock::system().now();
-            let batch = tx.purge_batch(class, before, BATCH, now)?;
-            let rows = batch.rows;
-            if rows > 0 {
-                let up_to: Vec<_> = batch.up_to.into_iter().collect();
-                tx.audit(Entry {
-                    act: Act::Purged,
-                    object: class.word(),
-                    outcome: "done",
-                    details: json!({ "rows": rows, "before": before, "upTo": up_to }),
-                    at: now,
-                })?;
-            }
-            Ok(rows)
+            purge(tx, Clock::system().now())
         })?;
         *longest = begun.elapsed().max(*longest);
         if rows == 0 {

@@ -11,11 +11,11 @@ use tokio::sync::oneshot;
 use super::clock_check::{self, ClockCheck};
 use super::service_record::{ServiceRecord, StartFault};
 use super::{open_database, programs, servers, service_keys};
-use crate::api::{Api, Failures, Refused, Streams};
+use crate::api::{Api, Failures, Streams};
 use crate::dispatcher::{Calls, CallsSettings, Dispatcher};
 use crate::jose::KeyError;
 use crate::processor::{Processor, Running, Trouble};
-use crate::receiver::{Intake, Receiver, Transport};
+use crate::receiver::{Intake, Receiver, Rejections, Transport};
 use crate::settings::{Environment, Role, Settings};
 use crate::store::{DatabaseUrl, Store, StoreError};
 use crate::telemetry::{Clock, Hint, Metrics};
@@ -107,10 +107,17 @@ impl Service {
             &clock,
             &metrics,
         )?;
-        let record = ServiceRecord::start(&store, settings, &keys.payload.keyring(), &clock)?;
         // Listening comes before anything starts: a port that is taken stops nothing half-way.
         let public = receives.then(|| listen(&settings.listen)).transpose()?;
         let api = listen(&settings.api_listen)?;
+        let rejections = Rejections::at_api();
+        let senders = transport
+            .as_ref()
+            .map(|transport| transport.rejections().clone());
+        let recorded = std::iter::once(rejections.clone()).chain(senders).collect();
+        // A start that is refused is none: nothing is served before this is recorded.
+        let keyring = keys.payload.keyring();
+        let record = ServiceRecord::start(&store, settings, &keyring, &clock, recorded)?;
 
         let (hint, hints) = Hint::channel();
         let processor = Processor {
@@ -163,7 +170,7 @@ impl Service {
             calls,
             streams: Streams::default(),
             failures: Failures::default(),
-            refused: Refused::default(),
+            rejections,
         };
         let clock_metrics = metrics.clone();
         let receiver_state = intake

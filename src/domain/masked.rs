@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::numbers::has_full_number;
+
 /// Masked fields by name; those of `digitalCardData` are prefixed with `digitalCardData.`.
 pub type MaskedFields = BTreeMap<String, Value>;
 
@@ -160,41 +162,4 @@ pub fn without_full_numbers(value: &Value) -> Value {
         }
         other => other.clone(),
     }
-}
-
-/// Whether a text holds what could be a full number: 13 to 19 digits whose check digit fits, in one
-/// piece or in groups with spaces or dashes between them, or more digits than that in one piece.
-pub(super) fn has_full_number(text: &str) -> bool {
-    // In an address dashes separate words, as in a UUID.
-    let joins = |c: char| c == ' ' || (c == '-' && !text.contains("://"));
-    let digits =
-        |group: &str| -> Vec<u32> { group.chars().filter_map(|c| c.to_digit(10)).collect() };
-    text.split(|c: char| !c.is_ascii_digit() && !joins(c))
-        .any(|piece| {
-            let groups: Vec<Vec<u32>> = piece.split(joins).map(digits).collect();
-            is_number_among(&groups)
-        })
-}
-
-/// Whether some neighbouring groups of digits make a number together.
-fn is_number_among(groups: &[Vec<u32>]) -> bool {
-    let starting_at = |start: usize| {
-        let mut digits = Vec::new();
-        groups.iter().skip(start).any(|group| {
-            digits.extend_from_slice(group);
-            (13..=19).contains(&digits.len()) && check_digit_fits(&digits)
-        })
-    };
-    groups.iter().any(|group| group.len() > 19) || (0..groups.len()).any(starting_at)
-}
-
-/// The Luhn check of ISO/IEC 7812.
-fn check_digit_fits(digits: &[u32]) -> bool {
-    let sum: u32 = (digits.iter().rev().enumerate())
-        .map(|(place, digit)| match place % 2 {
-            0 => *digit,
-            _ => digit * 2 - if *digit > 4 { 9 } else { 0 },
-        })
-        .sum();
-    sum.is_multiple_of(10)
 }

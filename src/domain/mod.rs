@@ -17,6 +17,7 @@ mod event;
 mod expiry;
 mod input;
 mod masked;
+mod numbers;
 mod policy;
 mod program_token;
 mod rank;
@@ -38,6 +39,7 @@ pub use input::{
     Payment, PaymentData, ReadToken, Registration, SeenToken, TokenCommandDone, TokensRead,
 };
 pub use masked::{MaskedFields, masked_fields, without_full_numbers};
+pub use numbers::{could_hold_a_number, has_full_number, with_numbers_masked};
 pub use policy::{
     BothForms, CryptogramPolicy, MismatchPolicy, Policy, ProgramMatch, StatusWord, TimeUnit,
     TokensOfCard, UnknownCardPolicy, WireForm,

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::domain::could_hold_a_number;
 use crate::jose::json;
-use crate::upstream::{Answer, CallFailure, FailureClass, could_hold_a_number};
+use crate::upstream::{Answer, CallFailure, FailureClass};
 
 /// What is kept in place of a word that is none.
 const OTHER: &str = "OTHER";

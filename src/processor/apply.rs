@@ -312,6 +312,9 @@ impl<'a> Batch<'a> {
         for card in cards().filter(|card| card.terminal.is_some()) {
             tx.wipe_numbers(&card.id)?;
             tx.settle_jobs_of_ended(card, self.now)?;
+            if card.erased_at.is_some() {
+                tx.erase_items(&card.id)?;
+            }
         }
         let told: Vec<(&CardId, &Event)> =
             self.events.iter().map(|(id, event)| (id, event)).collect();

@@ -9,6 +9,7 @@ mod connection;
 mod heads;
 mod intake;
 pub mod problem;
+mod rejections;
 mod transport;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub use body::read as read_body;
 pub use connection::Connection;
 pub use heads::{HEAD_DEADLINE, watch as watch_heads};
 pub use intake::{Intake, IntakeHandle, Refused};
+pub use rejections::{Rejections, counted_as};
 pub use transport::{DatedFile, Loaded as LoadedTls, OfferedVersion, Transport};
 
 /// What the handler works with.

@@ -294,14 +294,23 @@ impl Tx<'_> {
     }
 
     /// Wipes every kept number of a card that has ended: in its items, its registrations, what was
-    /// answered of it, and the bodies of its deliveries. The items keep what is worth keeping.
+    /// answered of it, and the bodies of its deliveries; and what a number could be found by, but for the
+    /// digest by which a repetition is known. The items keep what is worth keeping.
     pub fn wipe_numbers(&mut self, id: &CardId) -> Result<(), StoreError> {
         let no_bytes = None::<Vec<u8>>;
+        let traces = notifications::payment
+            .is_not_null()
+            .or(notifications::identity.is_not_null())
+            .or(notifications::identity_source.is_not_null());
         let items = notifications::table
             .filter(notifications::card_id.eq(id.as_str()))
-            .filter(notifications::payment.is_not_null());
+            .filter(traces);
         diesel::update(items)
-            .set(notifications::payment.eq(&no_bytes))
+            .set((
+                notifications::payment.eq(&no_bytes),
+                notifications::identity.eq(None::<String>),
+                notifications::identity_source.eq(&no_bytes),
+            ))
             .execute(self.connection)?;
         let registered = registrations::table
             .filter(registrations::card_id.eq(id.as_str()))

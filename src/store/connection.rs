@@ -40,6 +40,18 @@ impl AnyConnection {
         Ok(())
     }
 
+    /// Begins a transaction that sees one state of the database. It is ended by [`Self::roll_back`].
+    pub fn begin_snapshot(&mut self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(c) => AnsiTransactionManager::begin_transaction(c)?,
+            Self::Postgres(c) => AnsiTransactionManager::begin_transaction_sql(
+                c,
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            )?,
+        }
+        Ok(())
+    }
+
     /// Commits. When this fails, nothing may be acknowledged.
     pub fn commit(&mut self) -> Result<(), StoreError> {
         let committed = on_backend!(self, c => AnsiTransactionManager::commit_transaction(c));

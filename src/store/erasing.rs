@@ -1,10 +1,11 @@
-//! Erasing: of a card that has ended, nothing stays but its id, its state and the time.
+//! Erasing: of a card that has ended, nothing stays but its id, its state and the time; of what came for it,
+//! only when it came and how it was judged.
 
 use diesel::prelude::*;
 
 use super::connection::on_backend;
 use super::schema::{
-    answers, card_holds, card_tokens, cards, erasures, events, idempotency_keys, notifications,
+    answers, card_holds, card_tokens, cards, erasures, events, notifications, outbox,
     registrations, replays,
 };
 use super::{StoreError, Tx};
@@ -25,9 +26,7 @@ impl Tx<'_> {
             .set(events::data.eq("{}"))
             .execute(self.connection)?;
         // An answer that is kept for a repeated request shows the card.
-        let named = format!("%\"cardId\":\"{}\"%", pattern(id.as_str()));
-        let shown = idempotency_keys::answer.like(named).escape('!');
-        diesel::delete(idempotency_keys::table.filter(shown)).execute(self.connection)?;
+        self.forget_answers_that_show(id)?;
         row.card.erase(now);
         self.save_card(&row.card, None, now)?;
         diesel::delete(card_tokens::table.filter(card_tokens::card_id.eq(id.as_str())))
@@ -35,19 +34,31 @@ impl Tx<'_> {
         self.note_erasure(id, now, Some(now))
     }
 
-    fn erase_items(&mut self, id: &CardId) -> Result<(), StoreError> {
+    /// Leaves of a card's items only when they came and how they were judged; of its calls, those under way.
+    /// Comes again after each item that comes for an erased card.
+    pub fn erase_items(&mut self, id: &CardId) -> Result<(), StoreError> {
         let of_card = notifications::table.filter(notifications::card_id.eq(id.as_str()));
         let ids: Vec<String> = of_card.select(notifications::id).load(self.connection)?;
-        diesel::update(replays::table.filter(replays::notification_id.eq_any(ids)))
-            .set(replays::changes.eq("[]"))
+        diesel::delete(replays::table.filter(replays::notification_id.eq_any(ids)))
             .execute(self.connection)?;
         diesel::update(of_card)
             .set((
+                notifications::event_time.eq(None::<i64>),
+                notifications::reason.eq(None::<String>),
+                notifications::status.eq(None::<String>),
+                notifications::identity.eq(None::<String>),
+                notifications::unique_identity.eq(None::<String>),
+                notifications::identity_source.eq(None::<Vec<u8>>),
                 notifications::content.eq(None::<Vec<u8>>),
+                notifications::flags.eq("[]"),
                 notifications::changes.eq("[]"),
                 notifications::trace.eq("[]"),
             ))
             .execute(self.connection)?;
+        let ended = outbox::table
+            .filter(outbox::card_id.eq(id.as_str()))
+            .filter(outbox::ended_at.is_not_null());
+        diesel::delete(ended).execute(self.connection)?;
         Ok(())
     }
 
@@ -55,6 +66,7 @@ impl Tx<'_> {
         diesel::update(answers::table.filter(answers::card_id.eq(id.as_str())))
             .set((
                 answers::content.eq(None::<Vec<u8>>),
+                answers::flags.eq("[]"),
                 answers::changes.eq("[]"),
                 answers::trace.eq("[]"),
             ))
@@ -99,18 +111,4 @@ impl Tx<'_> {
             .load(self.connection)?;
         Ok(ids.iter().filter_map(|id| CardId::parse(id).ok()).collect())
     }
-}
-
-/// A card's id as it stands in JSON, as part of a pattern.
-fn pattern(id: &str) -> String {
-    let mut pattern = String::new();
-    for character in id.chars() {
-        match character {
-            '"' | '\\' => pattern.push('\\'),
-            '%' | '_' | '!' => pattern.push('!'),
-            _ => {}
-        }
-        pattern.push(character);
-    }
-    pattern
 }

@@ -1,10 +1,14 @@
 //! Idempotency keys: a repeated request gets the answer of the first one.
 
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::Text;
 
 use super::connection::on_backend;
+use super::notifications::to_json;
 use super::schema::idempotency_keys;
 use super::{StoreError, Tx};
+use crate::domain::CardId;
 use crate::jose::KeyedDigest;
 
 /// An answered request.
@@ -53,5 +57,15 @@ impl Tx<'_> {
     pub fn forget_answers(&mut self, before: i64) -> Result<usize, StoreError> {
         let old = idempotency_keys::table.filter(idempotency_keys::created_at.lt(before));
         Ok(diesel::delete(old).execute(self.connection)?)
+    }
+
+    /// Forgets the answers that show a card: another whose id differs in a letter's case is another card.
+    pub fn forget_answers_that_show(&mut self, id: &CardId) -> Result<(), StoreError> {
+        let shown = format!("\"cardId\":{}", to_json(&id.as_str())?);
+        // LIKE ignores case on SQLite, and knows signs of its own.
+        let query = "DELETE FROM idempotency_keys WHERE replace(answer, $1, '') <> answer";
+        let query = sql_query(query).bind::<Text, _>(shown);
+        on_backend!(self.connection, c => query.execute(c))?;
+        Ok(())
     }
 }

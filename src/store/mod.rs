@@ -43,7 +43,7 @@ use uuid::Uuid;
 pub use answers::{AnswerKind, NewAnswer};
 pub use api_keys::ApiKey;
 pub use approved_keys::OtherKey;
-pub use audit::{AuditFilter, AuditRecord, Entry, Fault, FaultKind, Head, Verified};
+pub use audit::{AUDIT, AuditFilter, AuditRecord, Entry, Fault, FaultKind, Head, Verified};
 pub use card_tokens::KnownToken;
 pub use cards::{CardFilter, CardRow};
 pub use cryptograms::{StoredCryptogram, TakenCryptogram};
@@ -60,7 +60,7 @@ pub use outbox::{
 pub use registrations::RegistrationRow;
 pub use replays::Replay;
 pub use resealing::{Renewed, Scanned};
-pub use retention::{PurgedBatch, RetentionClass};
+pub use retention::RetentionClass;
 pub use sealed_columns::{SEALED, SealedColumn};
 pub use tx::Tx;
 pub use url::DatabaseUrl;
@@ -164,6 +164,18 @@ impl Store {
     ) -> Result<T, StoreError> {
         let mut connection = self.pooled()?;
         work(&mut self.tx(&mut connection))
+    }
+
+    /// Reads one state of the database, whatever is written meanwhile.
+    pub fn snapshot<T>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.pooled()?;
+        connection.begin_snapshot()?;
+        let read = work(&mut self.tx(&mut connection));
+        connection.roll_back();
+        read
     }
 
     /// Runs one write transaction. It is durable when this returns `Ok`, and undone otherwise,

@@ -5,9 +5,8 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, sql_query};
 
 use super::connection::{AnyConnection, on_backend};
-use super::schema::{audit, audit_writers, deliveries, notifications, replays};
-use super::{Head, StoreError, Tx};
-use crate::audit::Act;
+use super::schema::{deliveries, notifications, replays};
+use super::{StoreError, Tx};
 use crate::domain::{CardId, TerminalState};
 
 /// A class of rows that are kept equally long.
@@ -20,15 +19,6 @@ pub enum RetentionClass {
     Events,
     Outbox,
     EndedCards,
-    Audit,
-}
-
-/// What one batch removed.
-#[derive(Debug, Default)]
-pub struct PurgedBatch {
-    pub rows: usize,
-    /// Of the audit: the chain that is purged, and where it ended.
-    pub up_to: Option<Head>,
 }
 
 #[derive(QueryableByName)]
@@ -46,7 +36,7 @@ struct Id {
 const NO_HOLD: &str = "NOT IN (SELECT h.card_id FROM card_holds h)";
 
 impl RetentionClass {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 7] = [
         Self::RawBodies,
         Self::Notifications,
         Self::Answers,
@@ -54,7 +44,6 @@ impl RetentionClass {
         Self::Events,
         Self::Outbox,
         Self::EndedCards,
-        Self::Audit,
     ];
 
     /// The class as it is shown and recorded.
@@ -67,7 +56,6 @@ impl RetentionClass {
             Self::Events => "events",
             Self::Outbox => "outbox",
             Self::EndedCards => "ended cards",
-            Self::Audit => "audit",
         }
     }
 
@@ -80,7 +68,6 @@ impl RetentionClass {
             Self::Events => "events",
             Self::Outbox => "outbox",
             Self::EndedCards => "cards",
-            Self::Audit => "audit_writers",
         }
     }
 
@@ -108,18 +95,12 @@ impl RetentionClass {
                 TerminalState::Cancelled.word(),
                 TerminalState::Deleted.word()
             ),
-            // What says which chains were purged is never purged itself.
-            Self::Audit => format!(
-                "at < $1 AND NOT EXISTS (SELECT 1 FROM audit a \
-                 WHERE a.writer = audit_writers.writer AND a.act = '{}')",
-                Act::Purged.word()
-            ),
         }
     }
 }
 
 impl Tx<'_> {
-    /// How many rows of a class are older than this and on no hold; of the audit, how many chains.
+    /// How many rows of a class are older than this and on no hold.
     pub fn count_due(&mut self, class: RetentionClass, before: i64) -> Result<i64, StoreError> {
         let (table, due) = (class.table(), class.due());
         let query = format!("SELECT count(*) AS n FROM {table} WHERE {due}");
@@ -135,31 +116,30 @@ impl Tx<'_> {
         before: i64,
         limit: i64,
         now: i64,
-    ) -> Result<PurgedBatch, StoreError> {
-        let rows = match class {
+    ) -> Result<usize, StoreError> {
+        self.lock_holds()?;
+        match class {
             RetentionClass::RawBodies => self.purge_by(
                 "UPDATE deliveries SET body = NULL",
                 (class, "sequence"),
                 before,
                 limit,
-            )?,
+            ),
             RetentionClass::Answers => {
-                self.purge_by("DELETE FROM answers", (class, "id"), before, limit)?
+                self.purge_by("DELETE FROM answers", (class, "id"), before, limit)
             }
             RetentionClass::Registrations => {
-                self.purge_by("DELETE FROM registrations", (class, "id"), before, limit)?
+                self.purge_by("DELETE FROM registrations", (class, "id"), before, limit)
             }
             RetentionClass::Events => {
-                self.purge_by("DELETE FROM events", (class, "sequence"), before, limit)?
+                self.purge_by("DELETE FROM events", (class, "sequence"), before, limit)
             }
             RetentionClass::Outbox => {
-                self.purge_by("DELETE FROM outbox", (class, "id"), before, limit)?
+                self.purge_by("DELETE FROM outbox", (class, "id"), before, limit)
             }
-            RetentionClass::Notifications => self.purge_notifications(before, limit)?,
-            RetentionClass::EndedCards => self.purge_ended_cards(before, limit, now)?,
-            RetentionClass::Audit => return self.purge_chain(before, limit),
-        };
-        Ok(PurgedBatch { rows, up_to: None })
+            RetentionClass::Notifications => self.purge_notifications(before, limit),
+            RetentionClass::EndedCards => self.purge_ended_cards(before, limit, now),
+        }
     }
 
     fn purge_by(
@@ -227,38 +207,6 @@ impl Tx<'_> {
             self.erase_card(id, now)?;
         }
         Ok(ids.len())
-    }
-
-    /// Removes records of one chain whose last one is older than this. A chain goes as a whole, oldest
-    /// records first: as long as anything is left of it, its end is.
-    fn purge_chain(&mut self, before: i64, limit: i64) -> Result<PurgedBatch, StoreError> {
-        let due = self.due_ids((RetentionClass::Audit, "writer"), before, 1)?;
-        let Some(writer) = due.into_iter().next() else {
-            return Ok(PurgedBatch::default());
-        };
-        let of_chain = || audit::table.filter(audit::writer.eq(&writer));
-        let last: Option<(i64, String)> = of_chain()
-            .order(audit::place.desc())
-            .select((audit::place, audit::hash))
-            .first(self.connection)
-            .optional()?;
-        let places: Vec<i64> = of_chain()
-            .order(audit::place)
-            .limit(limit)
-            .select(audit::place)
-            .load(self.connection)?;
-        let upper = places.last().copied().unwrap_or(0);
-        let rows =
-            diesel::delete(of_chain().filter(audit::place.le(upper))).execute(self.connection)?;
-        if last.as_ref().is_none_or(|(place, _)| *place <= upper) {
-            diesel::delete(audit_writers::table.find(&writer)).execute(self.connection)?;
-        }
-        let up_to = last.map(|(place, hash)| Head {
-            writer: writer.clone(),
-            place,
-            hash,
-        });
-        Ok(PurgedBatch { rows, up_to })
     }
 
     /// Lets go of what the write-ahead log still holds of removed rows. SQLite only; where others read

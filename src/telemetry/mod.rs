@@ -5,6 +5,7 @@ mod clock_watch;
 mod hint;
 mod logs;
 mod metrics;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -13,3 +14,4 @@ pub use clock_watch::{ClockFault, ClockLimits, ClockWatch, KnownTimes};
 pub use hint::Hint;
 pub use logs::{LogFormat, init_logs};
 pub use metrics::Metrics;
+pub use tally::{Counted, Tally};

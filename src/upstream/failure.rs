@@ -6,8 +6,6 @@ use chrono::DateTime;
 
 /// The longest wait that the other side may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-/// Digits of the shortest token number.
-const SHORTEST_NUMBER: usize = 12;
 
 /// What follows from a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,14 +77,6 @@ impl CallFailure {
             ..Self::unusable(status, reason)
         }
     }
-}
-
-/// Whether a word has as many digits as a token number, in one piece or in groups: then it is not one
-/// that a failure may hold.
-pub(crate) fn could_hold_a_number(word: &str) -> bool {
-    let joined = word.replace(['-', '_', ' '], "");
-    let mut runs = joined.split(|c: char| !c.is_ascii_digit());
-    runs.any(|run| run.len() >= SHORTEST_NUMBER)
 }
 
 /// `Retry-After` as seconds or as a date; none if it lies in the past or cannot be read. `now` is in

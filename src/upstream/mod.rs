@@ -17,7 +17,6 @@ use crate::jose::JwsAlg;
 
 pub use client_error::ClientError;
 pub(crate) use exchange::{Answer, Exchange, FLOW_ID, Request, is_flow_id};
-pub(crate) use failure::could_hold_a_number;
 pub use failure::{CallFailure, FailureClass};
 pub(crate) use verification::{KeySetFiles, Verification};
 

@@ -9,7 +9,7 @@ use rstest::rstest;
 
 use crate::settings::{ProgramSettings, Reach};
 use crate::telemetry::Clock;
-use crate::upstream::failure::{could_hold_a_number, retry_after};
+use crate::upstream::failure::retry_after;
 use crate::upstream::public::is_within;
 use crate::upstream::{Exchange, KeySetFiles, Verification};
 
@@ -61,29 +61,6 @@ fn the_keys_of_a_program_come_from_a_folder_from_one_file_or_from_none() {
         told.contains("verification/no.json: entity not found"),
         "{told}"
     );
-}
-
-#[test]
-fn a_word_with_the_digits_of_a_number_is_known_in_one_piece_and_in_groups() {
-    for word in [
-        "548098316231",
-        "5480983162311596",
-        "5480-9831-6231-1596",
-        "TOKEN_5480_9831_6231",
-        "5480 9831 6231 1596",
-    ] {
-        assert!(could_hold_a_number(word), "{word}");
-    }
-    for word in [
-        "",
-        "INVALID_VALUE",
-        "t_signature",
-        "90001",
-        "E-12345678901",
-        "5480A98316231",
-    ] {
-        assert!(!could_hold_a_number(word), "{word}");
-    }
 }
 
 #[rstest]

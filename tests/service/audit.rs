@@ -1,24 +1,45 @@
 //! P-16: every act is recorded once, with who, what, when, from where and with what result.
 
+use std::collections::BTreeSet;
+
 use rstest::rstest;
 use serde_json::json;
 use tokenkeep::api::access::AccessRole;
+use tokenkeep::audit::Act;
 
-use crate::support::audit::Watch;
-use crate::support::build::{KID, NUMBER_1, plain, refresh, status};
-use crate::support::commands::{Output, fed, with};
+use crate::audit_commands::{
+    commands_for_keys, commands_for_other_sides, commands_for_retention, commands_that_change,
+    commands_that_read,
+};
+use crate::support::audit::{Watch, records, store};
+use crate::support::build::{NUMBER_1, plain, refresh, status};
+use crate::support::commands::{Output, with};
 use crate::support::key_folder::{KeyFolder, LateKey};
-use crate::support::sql::sql;
-use crate::support::{App, Backend, START};
+use crate::support::{App, Backend, START, TestDatabase, wait_until};
 
-/// Who acts in this test at the command line.
-const USER: (&str, &str) = ("USER", "auditor");
+/// Who says in this test that he is somebody else, and who used sudo.
+pub const CLAIMED: [(&str, &str); 3] = [
+    ("USER", "somebody-else"),
+    ("SUDO_UID", "1234"),
+    ("SUDO_USER", "auditor"),
+];
+
+/// Who acts at the command line: the account that the tests run under.
+pub fn who() -> String {
+    let told = std::process::Command::new("id")
+        .arg("-un")
+        .output()
+        .unwrap();
+    format!("cli:{}", String::from_utf8(told.stdout).unwrap().trim())
+}
 
 /// The acts of the script, and what was recorded of each.
-struct Script<'a> {
-    app: &'a App,
-    watch: Watch,
-    acts: usize,
+pub struct Script<'a> {
+    pub app: &'a App,
+    pub watch: Watch,
+    pub acts: usize,
+    /// The acts that were seen, by their words.
+    pub seen: BTreeSet<String>,
     app_key: String,
     ops_key: String,
     payments_key: String,
@@ -33,11 +54,12 @@ impl<'a> Script<'a> {
             payments_key: app.new_key(AccessRole::Payments, "till"),
             watch: Watch::begin(&app.database),
             acts: 0,
+            seen: BTreeSet::new(),
         }
     }
 
     /// Exactly one record is new, and it says this.
-    fn recorded(&mut self, actor: &str, act: &str, object: &str, outcome: &str) {
+    pub fn recorded(&mut self, actor: &str, act: &str, object: &str, outcome: &str) {
         let new = self.watch.new_records();
         assert_eq!(new.len(), 1, "{act} of {object}: {new:#?}");
         let record = &new[0];
@@ -59,6 +81,7 @@ impl<'a> Script<'a> {
                 assert_ne!(record.at, START, "by the clock of the command");
             }
         }
+        self.seen.insert(record.act.clone());
         self.acts += 1;
     }
 
@@ -67,7 +90,7 @@ impl<'a> Script<'a> {
     }
 
     /// An act by the merchant's app through the API.
-    fn by_app(&mut self, method: &str, path: &str, body: &str, expected: (&str, &str, &str)) {
+    pub fn by_app(&mut self, method: &str, path: &str, body: &str, expected: (&str, &str, &str)) {
         self.send(&self.app_key, method, path, body);
         self.recorded("api:shop-app", expected.0, expected.1, expected.2);
     }
@@ -79,10 +102,20 @@ impl<'a> Script<'a> {
     }
 
     /// An act at the command line.
-    fn run(&mut self, arguments: &[&str], expected: (&str, &str, &str)) -> Output {
-        let output = with(&self.app.database, arguments, &[USER]);
+    pub fn run(&mut self, arguments: &[&str], expected: (&str, &str, &str)) -> Output {
+        self.run_with(arguments, &CLAIMED, expected)
+    }
+
+    /// The same with variables of its own.
+    pub fn run_with(
+        &mut self,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+        expected: (&str, &str, &str),
+    ) -> Output {
+        let output = with(&self.app.database, arguments, variables);
         assert!(output.code < 2, "{arguments:?}: {output:?}");
-        self.recorded("cli:auditor", expected.0, expected.1, expected.2);
+        self.recorded(&who(), expected.0, expected.1, expected.2);
         output
     }
 }
@@ -91,7 +124,8 @@ impl<'a> Script<'a> {
 fn p16_every_act_is_recorded_once_with_who_what_when_where_and_result(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
-    let app = App::spawn(backend);
+    let folder = KeyFolder::copy();
+    let mut app = folder.spawn(backend);
     app.deliver(&plain(&[
         refresh("kept", START, NUMBER_1, ("12", "2031")),
         status("gone", Some(START), "ACTIVE"),
@@ -106,9 +140,45 @@ fn p16_every_act_is_recorded_once_with_who_what_when_where_and_result(
     commands_that_read(&mut script, &item, &job);
     commands_that_change(&mut script, &item, &job);
     commands_for_keys(&mut script);
+    commands_for_other_sides(&mut script);
     commands_for_retention(&mut script);
-    println!("P-16 {} acts of {} recorded once", script.acts, script.acts);
-    assert!(script.acts >= 40, "{}", script.acts);
+    refused_keys(&mut script);
+    let Script { acts, mut seen, .. } = script;
+    seen.extend(acts_of_the_service(&mut app, &folder));
+    seen.extend(acts_of_the_owner(backend));
+    let every: BTreeSet<String> = Act::ALL.iter().map(|act| act.word().to_owned()).collect();
+    assert_eq!(seen, every, "each act has a case here");
+    println!(
+        "P-16 {acts} acts of {acts} recorded once, of {} kinds",
+        every.len()
+    );
+    assert!(acts >= 40, "{acts}");
+}
+
+/// What the service records of itself: its keys, its stop and its start.
+fn acts_of_the_service(app: &mut App, folder: &KeyFolder) -> BTreeSet<String> {
+    let mut watch = Watch::begin(&app.database);
+    folder.put("broken", b"no key");
+    let mut seen = BTreeSet::new();
+    wait_until("the key folder is looked at", || {
+        seen.extend(watch.new_records().into_iter().map(|record| record.act));
+        !seen.is_empty()
+    });
+    folder.remove("broken");
+    app.stop();
+    folder.put("new", &LateKey::new("new").pem);
+    app.start();
+    seen.extend(watch.new_records().into_iter().map(|record| record.act));
+    seen
+}
+
+/// What is recorded of a database that is new.
+fn acts_of_the_owner(backend: Backend) -> BTreeSet<String> {
+    let database = TestDatabase::new(backend);
+    let migrated = with(&database, &["migrate"], &CLAIMED);
+    assert_eq!(migrated.code, 0, "{migrated:?}");
+    let recorded = records(&store(&database)).into_iter();
+    recorded.map(|record| record.act).collect()
 }
 
 fn acts_of_the_app(script: &mut Script<'_>) {
@@ -209,117 +279,15 @@ fn acts_of_people(script: &mut Script<'_>, item: &str) -> String {
     let job = script.app.jobs("gone")[0].id.clone();
     let path = format!("/v1/outbox/{job}/retry");
     script.by_ops("POST", &path, "", ("call.retry", &job, "done"));
+    job
+}
 
+/// Comes last: what is not recorded at once is after a minute.
+fn refused_keys(script: &mut Script<'_>) {
     assert_eq!(script.send("nonsense", "GET", "/v1/cards", ""), 401);
     script.recorded("unknown", "access.refused", "api", "unknown-api-key");
     for _ in 0..5 {
         assert_eq!(script.send("nonsense", "GET", "/v1/cards", ""), 401);
     }
     assert!(script.watch.new_records().is_empty(), "one a minute");
-    job
-}
-
-fn commands_that_read(script: &mut Script<'_>, item: &str, job: &str) {
-    script.run(&["cards", "list"], ("read", "cards", "done"));
-    script.run(&["cards", "show", "kept"], ("read", "cards/kept", "done"));
-    script.run(
-        &["notifications", "list"],
-        ("read", "notifications", "done"),
-    );
-    let read = format!("notifications/{item}");
-    script.run(&["notifications", "show", item], ("read", &read, "done"));
-    script.run(&["notifications", "explain", item], ("read", &read, "done"));
-    script.run(&["outbox", "list"], ("read", "outbox", "done"));
-    let read = format!("outbox/{job}");
-    script.run(&["outbox", "show", job], ("read", &read, "done"));
-    script.run(&["audit", "list"], ("read", "audit", "done"));
-    let verified = ("audit.verify", "audit", "whole");
-    let output = script.run(&["audit", "verify", "--json"], verified);
-    assert_eq!(output.json()["faults"], json!([]));
-}
-
-fn commands_that_change(script: &mut Script<'_>, item: &str, job: &str) {
-    let delete = ["cards", "delete", "other", "--program", "shop"];
-    script.run(&delete, ("card.delete", "other", "done"));
-    let suspend = ["cards", "status", "kept", "suspend"];
-    script.run(&suspend, ("token.command", "kept", "program-unknown"));
-    let replay = ["notifications", "replay", item, "--reason", "again"];
-    script.run(&replay, ("notification.replay", item, "duplicate"));
-    script.run(&["outbox", "retry", job], ("call.retry", job, "done"));
-    let discard = ["outbox", "discard", "none", "--reason", "wrong"];
-    script.run(&discard, ("call.discard", "none", "refused"));
-    let line = json!({ "cardId": "imported", "program": "shop" }).to_string();
-    let imported = fed(&script.app.database, &["cards", "import", "-"], &line);
-    assert_eq!(imported.code, 0, "{imported:?}");
-    let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
-    let actor = format!("cli:{user}");
-    script.recorded(&actor, "card.register", "imported", "created");
-    // What is only rehearsed is not done, and leaves no record.
-    let rehearsed = [
-        "notifications",
-        "replay",
-        item,
-        "--reason",
-        "x",
-        "--dry-run",
-    ];
-    assert_eq!(with(&script.app.database, &rehearsed, &[USER]).code, 0);
-    assert!(script.watch.new_records().is_empty());
-}
-
-fn commands_for_keys(script: &mut Script<'_>) {
-    let create = ["api-keys", "create", "--role", "app", "--name", "third"];
-    script.run(&create, ("api-key.create", "third", "done"));
-    script.run(&["api-keys", "list"], ("read", "api-keys", "done"));
-    let revoke = ["api-keys", "revoke", "third"];
-    script.run(&revoke, ("api-key.revoke", "third", "done"));
-    script.run(&revoke, ("api-key.revoke", "third", "unknown-key"));
-    let folder = KeyFolder::copy();
-    let path = folder.path().to_str().unwrap();
-    let generate = [
-        "keys", "generate", "--kid", "new", "--bits", "2048", "--keys", path,
-    ];
-    script.run(&generate, ("keys.generate", "keys", "done"));
-    folder.put(KID, &LateKey::new(KID).pem);
-    let approve = |kid| {
-        [
-            "keys", "approve", kid, "--reason", "renewed", "--keys", path,
-        ]
-    };
-    script.run(&approve(KID), ("keys.approve", KID, "done"));
-    script.run(&approve(KID), ("keys.approve", KID, "no_change"));
-    script.run(
-        &approve("nobody"),
-        ("keys.approve", "nobody", "unknown-key"),
-    );
-}
-
-fn commands_for_retention(script: &mut Script<'_>) {
-    let hold = ["cards", "hold", "last", "--reason", "a dispute"];
-    script.run(&hold, ("card.hold", "last", "done"));
-    script.run(&["cards", "erase", "last"], ("card.erase", "last", "held"));
-    script.run(
-        &["cards", "release", "last"],
-        ("card.release", "last", "done"),
-    );
-    script.run(
-        &["cards", "release", "last"],
-        ("card.release", "last", "no_change"),
-    );
-    script.run(&["cards", "erase", "last"], ("card.erase", "last", "done"));
-    sql(&script.app.database).execute("UPDATE events SET at = 1");
-    let kept = [
-        "RAW_BODY",
-        "NOTIFICATIONS",
-        "ANSWERS",
-        "OUTBOX",
-        "ENDED_CARDS",
-        "AUDIT",
-    ];
-    let kept = kept.map(|class| format!("TOKENKEEP_RETENTION__{class}_DAYS"));
-    let mut variables: Vec<(&str, &str)> = kept.iter().map(|name| (&**name, "0")).collect();
-    variables.push(USER);
-    let purged = with(&script.app.database, &["purge"], &variables);
-    assert_eq!(purged.code, 0, "{purged:?}");
-    script.recorded("cli:auditor", "purge", "events", "done");
 }

@@ -50,7 +50,7 @@ fn write(store: &Store, number: i64) {
 fn prepared(backend: Backend) -> TestDatabase {
     let database = TestDatabase::new(backend);
     let stores: Vec<Store> = (0..CHAINS)
-        .map(|number| store(&database).acting(Actor::terminal(&format!("user-{number}"))))
+        .map(|number| store(&database).acting(Actor::terminal(&format!("user-{number}"), None)))
         .collect();
     for number in 0..RECORDS {
         stores.iter().for_each(|store| write(store, number));
@@ -154,14 +154,14 @@ fn p17_verify_names_the_first_bad_record_of_any_single_edit(
     assert_eq!(all.len() as i64, CHAINS as i64 * RECORDS);
     let kept: Vec<Head> = judge.read(|tx| tx.latest_heads(100)).unwrap();
     sql(&database).execute("CREATE TABLE copy AS SELECT * FROM audit");
-    let whole = judge.read(|tx| tx.verify_audit(&kept)).unwrap();
+    let whole = judge.snapshot(|tx| tx.verify_audit(&kept)).unwrap();
     assert!(whole.faults.is_empty(), "{:?}", whole.faults);
     let seed = 0x9e37_79b9_7f4a_7c15;
     let mut random = Random(seed);
     for number in 0..edits {
         let edit = edit(&mut random, &all);
         database.execute(&edit.sql);
-        let found = judge.read(|tx| tx.verify_audit(&kept)).unwrap().faults;
+        let found = judge.snapshot(|tx| tx.verify_audit(&kept)).unwrap().faults;
         let found: Vec<_> = found
             .into_iter()
             .map(|fault| (fault.writer, fault.place, fault.what))
@@ -196,7 +196,7 @@ fn p17_what_is_cut_off_everywhere_is_found_by_the_heads_kept_outside(
          UPDATE audit_writers SET place = 7, head = (SELECT hash FROM audit a \
          WHERE a.writer = '{last}' AND a.place = 7) WHERE writer = '{last}'"
     ));
-    let unseen = judge.read(|tx| tx.verify_audit(&[])).unwrap();
+    let unseen = judge.snapshot(|tx| tx.verify_audit(&[])).unwrap();
     assert!(unseen.faults.is_empty(), "{:?}", unseen.faults);
 
     let folder = tempfile::tempdir().unwrap();

@@ -101,7 +101,7 @@ fn p18_kills_of_two_processes_break_no_chain_and_lose_no_record(
     processes.iter_mut().for_each(Serve::kill);
 
     let judge = store(&database);
-    let verified = judge.read(|tx| tx.verify_audit(&[])).unwrap();
+    let verified = judge.snapshot(|tx| tx.verify_audit(&[])).unwrap();
     assert!(verified.faults.is_empty(), "{:?}", verified.faults);
     let recorded = records(&judge);
     let registered = recorded

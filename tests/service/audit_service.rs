@@ -1,7 +1,9 @@
 //! P-16, P-11: what the audit says of the service itself: start, stop, settings, keys.
 
 use rstest::rstest;
+use tokenkeep::commands::{Service, StartError};
 use tokenkeep::store::AuditRecord;
+use tokenkeep::telemetry::Clock;
 
 use crate::support::audit::Watch;
 use crate::support::key_folder::KeyFolder;
@@ -60,4 +62,18 @@ fn p11_a_refused_key_set_and_new_keys_are_recorded(
     );
     folder.remove("broken");
     assert_eq!(next().act, "keys.load");
+}
+
+#[rstest]
+fn p16_a_start_that_is_refused_is_not_recorded_as_one(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let mut app = App::spawn(backend);
+    app.stop();
+    let mut watch = Watch::begin(&app.database);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    app.settings.api_listen = taken.local_addr().unwrap().to_string();
+    let refused = Service::start(&app.settings, Clock::system());
+    assert!(matches!(refused, Err(StartError::Listen(..))));
+    assert!(watch.new_records().is_empty());
 }

@@ -11,7 +11,7 @@ use crate::support::commands::{Output, fed, with};
 use crate::support::{App, Backend, TestDatabase};
 
 /// A program that can be called; it is not.
-const PROGRAM: [(&str, &str); 5] = [
+pub const PROGRAM: [(&str, &str); 5] = [
     ("TOKENKEEP_PROGRAMS__SHOP__KIND", "mastercard-checkout"),
     ("TOKENKEEP_PROGRAMS__SHOP__SRC_CLIENT_ID", "client"),
     ("TOKENKEEP_PROGRAMS__SHOP__SERVICE_ID", "service"),

@@ -17,10 +17,7 @@ pub fn hold(common: &Common, id: &str, reason: &str) -> Result<(), Failure> {
     let id = CardId::parse(id).map_err(Failure::wrong)?;
     let now = Clock::system().now();
     let is_known = store.write(|tx| {
-        let is_known = tx.card_is_known(&id)?;
-        if is_known {
-            tx.hold_card(&id, reason, now)?;
-        }
+        let is_known = tx.hold_card(&id, reason, now)?;
         tx.audit(Entry {
             act: Act::CardHeld,
             object: id.as_str(),

@@ -63,7 +63,8 @@ pub enum CardsCommand {
     /// Destroys everything that is kept of a card but its id, its state and the time
     ///
     /// A living card is deleted first, as by `cards delete` or by deactivating its tokens, and erased
-    /// by a running serve once that is confirmed.
+    /// by a running serve once that is confirmed. Of what came for it stays only when it came and how it
+    /// was judged.
     Erase {
         #[arg(allow_hyphen_values = true)]
         id: String,

@@ -5,9 +5,9 @@ mod replay;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::Common;
 use super::failure::Failure;
 use super::tables::{PageArgs, plain, print_json, print_table};
-use super::{Common, recorded_id};
 use crate::api::views;
 use crate::store::{JobView, NotificationFilter, NotificationView, Replay};
 use crate::telemetry::timestamp;
@@ -166,7 +166,7 @@ fn explain(common: &Common, id: &str, as_json: bool) -> Result<(), Failure> {
 }
 
 fn find(common: &Common, id: &str) -> Result<(NotificationView, Vec<JobView>), Failure> {
-    let store = common.open_to_read(&format!("notifications/{}", recorded_id(id)))?;
+    let store = common.open_to_read(&format!("notifications/{}", id))?;
     let (row, jobs) = store.read(|tx| Ok((tx.notification(id)?, tx.jobs_of_notification(id)?)))?;
     let row = row.ok_or_else(|| Failure::unwell("no notification of this id is known"))?;
     Ok((row, jobs))

@@ -6,9 +6,9 @@ use clap::Subcommand;
 use clap::builder::PossibleValuesParser;
 use serde_json::json;
 
+use super::Common;
 use super::failure::Failure;
 use super::tables::{PageArgs, print_json, print_table};
-use super::{Common, recorded_id};
 use crate::api::views;
 use crate::store::{JobFilter, JobState, JobView, KINDS};
 use crate::telemetry::timestamp;
@@ -118,7 +118,7 @@ fn list(common: &Common, filter: &JobFilter, as_json: bool) -> Result<(), Failur
 }
 
 fn show(common: &Common, id: &str, as_json: bool) -> Result<(), Failure> {
-    let store = common.open_to_read(&format!("outbox/{}", recorded_id(id)))?;
+    let store = common.open_to_read(&format!("outbox/{}", id))?;
     let job = store.read(|tx| tx.job(id))?;
     let job = job.ok_or_else(|| Failure::unwell(UNKNOWN))?;
     if as_json {

@@ -25,6 +25,7 @@ use tokio_openssl::SslStream;
 
 use super::connection::Connection;
 use super::problem::Problem;
+use super::rejections::Rejections;
 use crate::jose::{KeyDescription, KeyError};
 use crate::settings::ReceiverSettings;
 use crate::store::Store;
@@ -146,6 +147,11 @@ impl Transport {
         let trusted = peer.and_then(|peer| peer.trusted.as_ref());
         let files = self.tls.as_ref().zip(trusted);
         files.is_some_and(|(files, trusted)| !Arc::ptr_eq(&files.current(), trusted))
+    }
+
+    /// Whom it has refused, for the audit.
+    pub fn rejections(&self) -> &Rejections {
+        &self.refusals.rejections
     }
 
     /// Follows the changes of the certificates' files, without end.

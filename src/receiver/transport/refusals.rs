@@ -1,6 +1,5 @@
 //! Senders that are refused: counted by cause, and told without filling the log.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +7,8 @@ use std::time::{Duration, Instant};
 use openssl::ssl::{Error, SslRef};
 use openssl::x509::X509VerifyResult;
 
-use crate::telemetry::Metrics;
+use crate::receiver::Rejections;
+use crate::telemetry::{Metrics, Tally};
 
 pub const HANDSHAKE: &str = "handshake";
 pub const TIMEOUT: &str = "handshake-timeout";
@@ -20,24 +20,31 @@ pub const NO_HEADER: &str = "no-certificate-header";
 /// One line a minute for each cause.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// When each cause was told last, and how often it has come since.
+/// Causes there are: all are told apart.
+const CAUSES: usize = 64;
+
+/// What is refused, for the metrics, the log and the audit.
 pub struct Refusals {
     metrics: Metrics,
-    told: Mutex<BTreeMap<&'static str, (Instant, u64)>>,
+    told: Mutex<Tally<&'static str>>,
+    pub(super) rejections: Rejections,
 }
 
 impl Refusals {
     pub fn new(metrics: Metrics) -> Self {
         Self {
             metrics,
-            told: Mutex::default(),
+            told: Mutex::new(Tally::new(QUIET, CAUSES)),
+            rejections: Rejections::at_public_listener(),
         }
     }
 
     /// Counts a refusal; the first one and then one a minute is logged.
     pub fn count(&self, cause: &'static str, peer: Option<SocketAddr>) {
         self.metrics.sender_refused(cause);
-        let Some(others) = self.others(cause, Instant::now()) else {
+        let now = Instant::now();
+        self.rejections.count(peer, None, cause, now);
+        let Some(others) = self.others(cause, now) else {
             return;
         };
         let peer = peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
@@ -47,17 +54,8 @@ impl Refusals {
     /// How many were not told since the last one that was; none if this one is not told either.
     pub(super) fn others(&self, cause: &'static str, now: Instant) -> Option<u64> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        match told.get_mut(cause) {
-            Some((at, others)) if now.duration_since(*at) < QUIET => {
-                *others += 1;
-                None
-            }
-            found => {
-                let others = found.map_or(0, |(_, others)| *others);
-                told.insert(cause, (now, 0));
-                Some(others)
-            }
-        }
+        let counted = told.count(cause, "other", now);
+        (counted.nth == 1).then(|| counted.before.saturating_sub(1))
     }
 }
 

@@ -6,8 +6,11 @@
 //! chains written to last: what is cut off a chain's end is missed where a later one named it, and
 //! else by the heads that were kept outside ([`Head`]).
 
+mod purging;
 mod verifying;
+mod walk;
 
+pub use purging::AUDIT;
 pub use verifying::{Fault, FaultKind, Verified};
 
 use diesel::prelude::*;
@@ -19,11 +22,12 @@ use super::notifications::{from_json, to_json};
 use super::schema::{audit, audit_writers};
 use super::{StoreError, Tx};
 use crate::audit::Act;
+use crate::domain::with_numbers_masked;
 
 /// An act to be recorded.
 pub struct Entry<'a> {
     pub act: Act,
-    /// What it was done to.
+    /// What it was done to. What could be a full number is recorded masked.
     pub object: &'a str,
     /// `done`, or why not.
     pub outcome: &'a str,
@@ -55,7 +59,10 @@ pub struct AuditRecord {
 }
 
 /// Where a chain ends, or ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Queryable, QueryableByName,
+)]
+#[diesel(table_name = audit)]
 pub struct Head {
     pub writer: String,
     pub place: i64,
@@ -73,8 +80,19 @@ pub struct AuditFilter {
     pub limit: i64,
 }
 
+/// Longest object, in characters.
+const LONGEST_OBJECT: usize = 200;
+/// Characters of the digest that tells masked objects apart.
+const LONGEST_DIGEST: usize = 16;
+
 /// Chains that a first record names: more than ever write at once.
 const NAMED: i64 = 32;
+
+/// The heads that a record names.
+fn heads_in(named: Option<&Value>) -> Vec<Head> {
+    let heads = named.cloned().map(serde_json::from_value);
+    heads.and_then(Result::ok).unwrap_or_default()
+}
 
 impl AuditRecord {
     /// All that the hash goes over.
@@ -103,7 +121,7 @@ impl Tx<'_> {
     /// Records an act, as the last thing of the transaction that does it: if it cannot be recorded, it
     /// is not done.
     pub fn audit(&mut self, entry: Entry<'_>) -> Result<(), StoreError> {
-        let mut details = entry.details;
+        let mut details = self.with_sudo(entry.details);
         let before = match self.take_place(entry.at)? {
             Some(before) => before,
             None => {
@@ -121,7 +139,7 @@ impl Tx<'_> {
             actor: self.actor.name().to_owned(),
             origin: self.actor.origin().to_owned(),
             act: entry.act.word().to_owned(),
-            object: entry.object.to_owned(),
+            object: self.recorded_object(entry.object),
             outcome: entry.outcome.to_owned(),
             details: to_json(&details)?,
             previous,
@@ -139,6 +157,37 @@ impl Tx<'_> {
             .set(audit_writers::head.eq(&record.hash))
             .execute(self.connection)?;
         Ok(())
+    }
+
+    /// The details with for whom `sudo` was used, if it was.
+    fn with_sudo(&self, details: Value) -> Value {
+        match (self.actor.sudo(), details) {
+            (Some(sudo), Value::Null) => json!({ "sudo": sudo }),
+            (Some(sudo), Value::Object(mut details)) => {
+                details.insert("sudo".to_owned(), sudo.into());
+                details.into()
+            }
+            (_, details) => details,
+        }
+    }
+
+    /// An object as it is recorded: cut, and with numbers masked. Then a keyed digest stands behind it, by
+    /// which two acts on the same object are still known as such.
+    fn recorded_object(&self, object: &str) -> String {
+        let cut = |text: &str| -> String {
+            let plain = text.chars().filter(|c| !c.is_control());
+            plain.take(LONGEST_OBJECT).collect()
+        };
+        let Some(masked) = with_numbers_masked(object) else {
+            return cut(object);
+        };
+        let digest = self
+            .keys()
+            .digest(&[b"audit-object", object.as_bytes()])
+            .text;
+        let digest = digest.rsplit(':').next().unwrap_or_default();
+        let digest: String = digest.chars().take(LONGEST_DIGEST).collect();
+        format!("{} ({digest})", cut(&masked))
     }
 
     /// Takes the next place of this writer's chain and holds it until the transaction ends. Returns the
@@ -194,7 +243,7 @@ impl Tx<'_> {
             query = query.filter(audit::actor.eq(actor));
         }
         if let Some(object) = &filter.object {
-            query = query.filter(audit::object.eq(object));
+            query = query.filter(audit::object.eq(self.recorded_object(object)));
         }
         if let Some(since) = filter.since {
             query = query.filter(audit::at.ge(since));

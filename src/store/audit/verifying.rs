@@ -3,13 +3,11 @@
 //! Purge removes a chain as a whole, perhaps in several steps. Its own record says which, and where it
 //! ended: of such a chain nothing needs to be there.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-
 use diesel::prelude::*;
-use serde_json::Value;
 
+use super::purging::purged_by;
+use super::walk::Walk;
 use super::{AuditRecord, Head};
-use crate::audit::Act;
 use crate::store::schema::{audit, audit_writers};
 use crate::store::{StoreError, Tx};
 
@@ -29,6 +27,8 @@ pub enum FaultKind {
     Missing,
     /// It does not follow from the record before it.
     Unchained,
+    /// The table of the chains' ends does not name the end of this one: what came here cannot be told.
+    EndUnknown,
     /// The storage key that it was written with is not loaded: nothing can be said.
     KeyMissing,
 }
@@ -40,6 +40,7 @@ impl FaultKind {
             Self::Altered => "altered",
             Self::Missing => "missing",
             Self::Unchained => "unchained",
+            Self::EndUnknown => "end-unknown",
             Self::KeyMissing => "key-missing",
         }
     }
@@ -58,11 +59,11 @@ pub struct Verified {
 const PAGE: i64 = 2000;
 
 impl Tx<'_> {
-    /// Verifies every chain, and that none ends before a head that was kept outside.
+    /// Verifies every chain, and that none ends before a head that was kept outside. Reads one state of
+    /// the database ([`crate::store::Store::snapshot`]).
     pub fn verify_audit(&mut self, kept: &[Head]) -> Result<Verified, StoreError> {
         let mut walk = Walk::default();
         kept.iter().for_each(|head| walk.name(head.clone()));
-        // Before the records: what is written meanwhile lies behind these.
         let ends: Vec<Head> = audit_writers::table
             .select((
                 audit_writers::writer,
@@ -70,179 +71,87 @@ impl Tx<'_> {
                 audit_writers::head,
             ))
             .load(self.connection)?;
-        ends.into_iter().for_each(|head| walk.name(head));
-        let mut after = (String::new(), 0);
-        loop {
-            let page = self.audit_after(&after)?;
-            let Some(last) = page.last() else { break };
-            after = (last.writer.clone(), last.place);
-            for record in page {
-                self.look_at(record, &mut walk)?;
-            }
+        for head in ends {
+            walk.ends.insert(head.writer.clone(), head.place);
+            walk.name(head);
         }
-        for (writer, heads) in std::mem::take(&mut walk.named) {
-            for (place, hash) in heads {
-                let there: Option<String> = audit::table
-                    .find((&writer, place))
-                    .select(audit::hash)
-                    .first(self.connection)
-                    .optional()?;
-                if there.as_ref() != Some(&hash) {
-                    walk.differs(&writer, place, there.is_some());
-                }
+        self.walk_through(&mut walk, None)?;
+        for head in std::mem::take(&mut walk.named) {
+            let there: Option<String> = audit::table
+                .find((&head.writer, head.place))
+                .select(audit::hash)
+                .first(self.connection)
+                .optional()?;
+            if there.as_ref() != Some(&head.hash) {
+                walk.differs(&head, there.is_some());
             }
         }
         Ok(walk.finish())
     }
 
-    fn audit_after(&mut self, after: &(String, i64)) -> Result<Vec<AuditRecord>, StoreError> {
-        let (writer, place) = after;
+    /// Walks through all chains, or through one.
+    pub(super) fn walk_through(
+        &mut self,
+        walk: &mut Walk,
+        chain: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let mut after = (chain.unwrap_or_default().to_owned(), i64::MIN);
+        loop {
+            let page = self.audit_after(&after, chain)?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = (last.writer.clone(), last.place);
+            for record in page {
+                walk.records += 1;
+                let what = self.learn_from(&record, walk)?;
+                walk.follow(record, what);
+            }
+        }
+    }
+
+    fn audit_after(
+        &mut self,
+        (writer, place): &(String, i64),
+        chain: Option<&str>,
+    ) -> Result<Vec<AuditRecord>, StoreError> {
         let same = audit::writer.eq(writer).and(audit::place.gt(place));
-        Ok(audit::table
-            .filter(audit::writer.gt(writer).or(same))
+        let records = match chain {
+            Some(_) => audit::table.filter(same).into_boxed(),
+            None => audit::table
+                .filter(audit::writer.gt(writer).or(same))
+                .into_boxed(),
+        };
+        Ok(records
             .order((audit::writer, audit::place))
             .limit(PAGE)
             .select(AuditRecord::as_select())
             .load(self.connection)?)
     }
 
-    fn look_at(&mut self, record: AuditRecord, walk: &mut Walk) -> Result<(), StoreError> {
-        walk.records += 1;
+    /// Checks a record's hash; remembers what a genuine one says of other chains. Returns what is wrong.
+    pub(super) fn learn_from(
+        &self,
+        record: &AuditRecord,
+        walk: &mut Walk,
+    ) -> Result<Option<FaultKind>, StoreError> {
         let parts = record.parts();
         let parts = parts.each_ref().map(Vec::as_slice);
-        let what = match self.keys().is_audit_digest(&record.hash, &parts) {
-            Some(true) => None,
-            Some(false) => Some(FaultKind::Altered),
-            None => Some(FaultKind::KeyMissing),
-        };
-        if what.is_none() {
-            walk.remember(&record)?;
+        match self.keys().is_audit_digest(&record.hash, &parts) {
+            Some(false) => return Ok(Some(FaultKind::Altered)),
+            None => return Ok(Some(FaultKind::KeyMissing)),
+            Some(true) => {}
         }
-        walk.follow(record, what);
-        Ok(())
-    }
-}
-
-/// One chain, as far as it was walked.
-struct Chain {
-    end: (i64, String),
-    fault: Option<(i64, FaultKind)>,
-}
-
-#[derive(Default)]
-struct Walk {
-    records: u64,
-    chains: BTreeMap<String, Chain>,
-    /// Hashes by writer and place, as records name them and as they were kept outside.
-    named: BTreeMap<String, BTreeMap<i64, String>>,
-    /// Where purged chains ended, by writer.
-    purged: HashMap<String, i64>,
-    /// Chains of which nothing is left, though they were not purged.
-    gone: BTreeSet<String>,
-}
-
-impl Walk {
-    fn name(&mut self, head: Head) {
-        let of_writer = self.named.entry(head.writer).or_default();
-        of_writer.insert(head.place, head.hash);
-    }
-
-    /// Remembers what a genuine record says of other chains.
-    fn remember(&mut self, record: &AuditRecord) -> Result<(), StoreError> {
-        let heads = |value: Option<&Value>| -> Vec<Head> {
-            let heads = value.cloned().map(serde_json::from_value);
-            heads.and_then(Result::ok).unwrap_or_default()
-        };
-        let details = match record.place {
-            1 => {
-                let details = record.details()?;
-                for head in heads(details.get("chains")) {
-                    self.name(head);
-                }
-                details.get("of").cloned().unwrap_or_default()
-            }
-            _ if record.act == Act::Purged.word() => record.details()?,
-            _ => return Ok(()),
-        };
-        if record.act == Act::Purged.word() {
-            for head in heads(details.get("upTo")) {
-                self.purged.insert(head.writer, head.place);
+        if record.place == 1 {
+            let chains = record.details()?;
+            for head in super::heads_in(chains.get("chains")) {
+                walk.name(head);
             }
         }
-        Ok(())
-    }
-
-    fn follow(&mut self, record: AuditRecord, what: Option<FaultKind>) {
-        let AuditRecord { place, hash, .. } = record;
-        let Some(chain) = self.chains.get_mut(&record.writer) else {
-            // What an altered first record says is of no interest.
-            let chain = Chain {
-                fault: match place {
-                    1 => what.map(|what| (1, what)),
-                    _ => Some((1, FaultKind::Missing)),
-                },
-                end: (place, hash),
-            };
-            self.chains.insert(record.writer, chain);
-            return;
-        };
-        if chain.fault.is_some() {
-            return;
+        for head in purged_by(record)? {
+            let of_writer = walk.purged.entry(head.writer).or_default();
+            *of_writer = (head.place, head.hash).max(std::mem::take(of_writer));
         }
-        let (end, before) = &chain.end;
-        chain.fault = if place != end + 1 {
-            Some((end + 1, FaultKind::Missing))
-        } else if what.is_none() && record.previous != *before {
-            Some((place, FaultKind::Unchained))
-        } else {
-            what.map(|what| (place, what))
-        };
-        chain.end = (place, hash);
-    }
-
-    /// A place has another hash than is known of it from elsewhere, or no record.
-    fn differs(&mut self, writer: &str, place: i64, is_there: bool) {
-        match self.chains.get_mut(writer) {
-            _ if self.purged.get(writer).is_some_and(|end| place <= *end) => {}
-            None => {
-                self.gone.insert(writer.to_owned());
-            }
-            Some(chain) => {
-                let (place, what) = match is_there {
-                    true => (place, FaultKind::Altered),
-                    false => (place.min(chain.end.0 + 1), FaultKind::Missing),
-                };
-                if chain.fault.is_none_or(|(earlier, _)| place < earlier) {
-                    chain.fault = Some((place, what));
-                }
-            }
-        }
-    }
-
-    fn finish(self) -> Verified {
-        let fault = |(writer, chain): (&String, &Chain)| {
-            let is_purged = self
-                .purged
-                .get(writer)
-                .is_some_and(|end| chain.end.0 <= *end);
-            let (place, what) = chain.fault.filter(|_| !is_purged)?;
-            Some(Fault {
-                writer: writer.clone(),
-                place,
-                what,
-            })
-        };
-        let mut faults: Vec<Fault> = self.chains.iter().filter_map(fault).collect();
-        faults.extend(self.gone.into_iter().map(|writer| Fault {
-            writer,
-            place: 1,
-            what: FaultKind::Missing,
-        }));
-        faults.sort_by(|one, other| one.writer.cmp(&other.writer));
-        Verified {
-            records: self.records,
-            chains: self.chains.len() as u64,
-            faults,
-        }
+        Ok(None)
     }
 }

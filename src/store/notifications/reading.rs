@@ -53,6 +53,7 @@ type KeptRow = (
     Option<Vec<u8>>,
     Option<Vec<u8>>,
     Option<String>,
+    Option<String>,
     Option<Vec<u8>>,
 );
 
@@ -183,11 +184,12 @@ impl Tx<'_> {
                 notifications::content,
                 notifications::payment,
                 notifications::identity,
+                notifications::unique_identity,
                 notifications::identity_source,
             ))
             .first(self.connection)
             .optional()?;
-        let Some((Some(content), payment, identity, source)) = row else {
+        let Some((Some(content), payment, identity, unique, source)) = row else {
             return Ok(None);
         };
         let payment = payment.map(|sealed| self.open(&sealed, "notifications", "payment", id));
@@ -196,7 +198,8 @@ impl Tx<'_> {
             payment: payment.transpose()?,
             identity: match source {
                 Some(sealed) => Some(self.open_source(&sealed, id)?),
-                None => identity.map(KeyedDigest::without_source),
+                // Of a card that has ended, only the one that no other item may have is left.
+                None => identity.or(unique).map(KeyedDigest::without_source),
             },
         }))
     }
