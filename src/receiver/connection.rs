@@ -1,7 +1,8 @@
 //! A connection that brings its bytes a piece at a time, and no more of them than it may.
 //!
 //! actix reads ahead: 128 KiB of what has arrived, and as much again while nobody takes what it has
-//! read. A crowd of senders would fill the memory with what nobody asked for.
+//! read. A crowd of senders would fill the memory with what nobody asked for. Nor does it end a
+//! connection whose other end takes no answer: it would be held for good.
 
 use std::cell::Cell;
 use std::io;
@@ -13,6 +14,7 @@ use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_openssl::SslStream;
 
+use super::answers::AnswerTimer;
 use super::heads::{HeadTimer, Heads};
 use super::transport::Peer;
 
@@ -26,6 +28,7 @@ pub struct Connection {
     inflow: Inflow,
     heads: Heads,
     head_timer: HeadTimer,
+    answer_timer: AnswerTimer,
     /// Bytes of the piece that actix has had, to be worked off before the next.
     brought: usize,
 }
@@ -119,6 +122,7 @@ impl Connection {
             inflow: Inflow::default(),
             heads: Heads::default(),
             head_timer: HeadTimer::default(),
+            answer_timer: AnswerTimer::default(),
             brought: 0,
         }
     }
@@ -168,7 +172,7 @@ impl AsyncRead for Connection {
         this.brought += read;
         this.inflow.0.left.set(left - read);
         if read > 0 {
-            this.heads.has_come();
+            this.heads.note_arrival();
         }
         buffer.advance(read);
         Poll::Ready(Ok(()))
@@ -181,7 +185,9 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.get_mut().stream.writer().poll_write(context, bytes)
+        let this = self.get_mut();
+        let written = this.stream.writer().poll_write(context, bytes);
+        this.answer_timer.limit(written, context)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -190,7 +196,8 @@ impl AsyncWrite for Connection {
         if this.head_timer.is_overdue(&this.heads, context) {
             context.waker().wake_by_ref();
         }
-        this.stream.writer().poll_flush(context)
+        let flushed = this.stream.writer().poll_flush(context);
+        this.answer_timer.limit(flushed, context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -4,6 +4,7 @@
 //! loss, for the sender retries little: only what cannot be kept is refused, everything else is
 //! kept and judged later.
 
+mod answers;
 mod body;
 mod connection;
 mod heads;
@@ -29,6 +30,7 @@ use crate::telemetry::{Clock, Metrics};
 use body::Unread;
 use problem::Problem;
 
+pub use answers::bound_answers;
 pub use body::read as read_body;
 pub use connection::Connection;
 pub use heads::{HEAD_DEADLINE, watch as watch_heads};

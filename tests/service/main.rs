@@ -78,6 +78,7 @@ mod door_paths;
 mod door_pressure;
 mod door_production;
 mod door_proxy;
+mod door_readers;
 mod door_swarm;
 mod door_tls;
 mod door_tls_handshake;
