@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 
 use crate::api::Api;
 use crate::receiver::{
-    Connection, HEAD_DEADLINE, Receiver, Transport, bound_answers, watch_heads,
+    Connection, HEAD_DEADLINE, Receiver, Transport, bound_answers, close_outdated, watch_heads,
 };
 
 /// The API does its work beside the event loop.
@@ -108,6 +108,7 @@ fn server(
             async move { stopping.notified().await }
         };
         let app = App::new()
+            .wrap(from_fn(close_outdated))
             .wrap(from_fn(watch_heads))
             .configure(routes.clone());
         let http = HttpService::build()

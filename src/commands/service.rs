@@ -8,16 +8,16 @@ use std::thread::JoinHandle;
 use actix_web::rt::System;
 use tokio::sync::oneshot;
 
-use super::keys::exposed_files;
+use super::keys::{exposed_files, is_beside_database, private_files};
 use super::service_record::{ServiceRecord, StartFault};
 use super::{programs, servers};
 use crate::api::{Api, Failures, Refused, Streams};
 use crate::dispatcher::{Calls, CallsSettings, Dispatcher};
-use crate::jose::{KeyError, KeyFolder, StorageKeys};
+use crate::jose::{Exposed, KeyError, KeyFolder, StorageKeys};
 use crate::processor::{Processor, Running, Trouble};
 use crate::receiver::{Intake, Receiver, Transport};
-use crate::settings::{Environment, Role, Settings};
-use crate::store::{DatabaseUrl, Store, StoreError};
+use crate::settings::{DatabaseUrl, Environment, Role, Settings};
+use crate::store::{Store, StoreError};
 use crate::telemetry::{Clock, Hint, Metrics};
 
 /// A running service.
@@ -41,8 +41,14 @@ pub enum StartError {
     Keys(#[from] KeyError),
     #[error("the keys in use are the repository's demonstration keys: not in production")]
     DemonstrationKeys,
-    #[error("{0} may be read or written by others: not in production (chmod 0600)")]
-    ExposedKeys(String),
+    #[error("{0}: not in production")]
+    ExposedKeys(Exposed),
+    #[error(
+        "the key folder and the database lie in one another: not in production, for whoever has a copy of the data would have its keys"
+    )]
+    KeysBesideDatabase,
+    #[error("not in production: {0}")]
+    InClear(&'static str),
     #[error(
         "nobody knows who delivers: receiver.tls.client_authorities or receiver.proxy.trusted must be set in production"
     )]
@@ -75,6 +81,7 @@ impl From<StoreError> for StartError {
 impl Service {
     /// Starts everything the settings ask for and returns once it listens.
     pub fn start(settings: &Settings, clock: Clock) -> Result<Self, StartError> {
+        check_networks(settings)?;
         let keys = load_keys(settings)?;
         let callable = programs::all_callable(settings, &clock)?;
         let url = DatabaseUrl::parse(&settings.database_url)
@@ -209,21 +216,32 @@ fn load_keys(settings: &Settings) -> Result<Keys, StartError> {
     let storage = StorageKeys::load(&settings.keys)?;
     let processor = &settings.processor;
     let folder = settings.keys.clone();
-    let load = || KeyFolder::load(folder.clone(), processor.opening(), processor.key_reload());
+    let is_production = settings.environment == Environment::Production;
+    let load = || {
+        let (opening, every) = (processor.opening(), processor.key_reload());
+        let keys = KeyFolder::load(folder.clone(), opening, every)?;
+        Ok::<_, KeyError>(match is_production {
+            true => keys.in_production(private_files(settings)),
+            false => keys,
+        })
+    };
     let (payload, answers) = (load()?, load()?);
     let keyring = payload.keyring();
     if storage.is_demonstration() || keyring.keys().any(|key| key.is_demonstration()) {
-        if settings.environment == Environment::Production {
+        if is_production {
             return Err(StartError::DemonstrationKeys);
         }
         log::warn!("the keys in use are demonstration keys: everybody knows them");
     }
     let exposed = exposed_files(settings)?;
-    if let Some(file) = exposed.first() {
-        if settings.environment == Environment::Production {
-            return Err(StartError::ExposedKeys(file.display().to_string()));
+    if let Some(file) = exposed.into_iter().next() {
+        if is_production {
+            return Err(StartError::ExposedKeys(file));
         }
-        log::warn!("{} may be read or written by others", file.display());
+        log::warn!("{file}");
+    }
+    if is_production && is_beside_database(settings) {
+        return Err(StartError::KeysBesideDatabase);
     }
     if keyring.is_empty() {
         log::warn!("no payload key is loaded: encrypted notifications are kept but not opened");
@@ -233,6 +251,18 @@ fn load_keys(settings: &Settings) -> Result<Keys, StartError> {
         payload,
         answers,
     })
+}
+
+/// Refuses in production that numbers go over a network in clear; elsewhere it says so.
+fn check_networks(settings: &Settings) -> Result<(), StartError> {
+    for what in [settings.api_in_clear(), settings.database_in_clear()] {
+        match (what, settings.environment) {
+            (None, _) => {}
+            (Some(what), Environment::Production) => return Err(StartError::InClear(what)),
+            (Some(what), Environment::Development) => log::warn!("{what}"),
+        }
+    }
+    Ok(())
 }
 
 /// What the public listener needs to know its sender, and that it does where it must.

@@ -39,6 +39,9 @@ pub enum KeyError {
         first: String,
         second: String,
     },
+    /// What is there now would be refused at a start in production.
+    #[error("{0}: not in production")]
+    NotForProduction(String),
     /// A known kid now names another key.
     #[error(
         "the kid {kid:?} now names another key; put the old key back, or run `tokenkeep keys approve {kid}`"

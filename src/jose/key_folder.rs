@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{KeyError, Keyring, OpenPolicy};
+use super::{KeyError, Keyring, OpenPolicy, PayloadKey, exposed_files};
 
 /// What came of a look at the folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct KeyFolder {
     every: Option<Duration>,
     looked_at: Instant,
     seen: Vec<Seen>,
+    /// In production: the private files that lie outside of the folders for them.
+    production: Option<Vec<PathBuf>>,
 }
 
 impl KeyFolder {
@@ -43,7 +45,15 @@ impl KeyFolder {
             policy,
             every,
             looked_at: Instant::now(),
+            production: None,
         })
+    }
+
+    /// The same for production: what a start would refuse is refused when it comes later, too. `private`
+    /// are the private files that lie outside of the folders for them.
+    pub fn in_production(mut self, private: Vec<PathBuf>) -> Self {
+        self.production = Some(private);
+        self
     }
 
     /// The keys to open with.
@@ -67,7 +77,8 @@ impl KeyFolder {
         }
         self.seen = listing;
         let loaded = Keyring::load(&self.folder, self.policy.clone())
-            .and_then(|newer| self.keyring.same_keys_or_more(&newer).map(|()| newer));
+            .and_then(|newer| self.keyring.same_keys_or_more(&newer).map(|()| newer))
+            .and_then(|newer| self.check_production(&newer).map(|()| newer));
         match loaded {
             Ok(newer) if newer.is_empty() && !self.keyring.is_empty() => {
                 log::error!("the key folder holds no payload key any more, the keys in use stay");
@@ -82,6 +93,23 @@ impl KeyFolder {
                 log::error!("the key folder changed, the keys in use stay: {error}");
                 Reload::Refused
             }
+        }
+    }
+}
+
+impl KeyFolder {
+    /// Refuses in production what others know or could have changed.
+    fn check_production(&self, newer: &Keyring) -> Result<(), KeyError> {
+        let Some(private) = &self.production else {
+            return Ok(());
+        };
+        if let Some(key) = newer.keys().find(|key| PayloadKey::is_demonstration(key)) {
+            let known = format!("{} is a demonstration key", key.kid());
+            return Err(KeyError::NotForProduction(known));
+        }
+        match exposed_files(&self.folder, private)?.first() {
+            Some(exposed) => Err(KeyError::NotForProduction(exposed.to_string())),
+            None => Ok(()),
         }
     }
 }

@@ -30,6 +30,11 @@ pub fn bound_answers(listener: impl AsFd) -> io::Result<()> {
 pub(super) struct AnswerTimer(Option<Pin<Box<Sleep>>>);
 
 impl AnswerTimer {
+    /// Whether something waits to be written.
+    pub(super) fn is_running(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// What came of an attempt to write: an error once nothing could be written for too long.
     pub(super) fn limit<T>(
         &mut self,
@@ -40,7 +45,9 @@ impl AnswerTimer {
             self.0 = None;
             return attempt;
         }
-        let timer = self.0.get_or_insert_with(|| Box::pin(sleep(ANSWER_DEADLINE)));
+        let timer = self
+            .0
+            .get_or_insert_with(|| Box::pin(sleep(ANSWER_DEADLINE)));
         timer
             .as_mut()
             .poll(context)

@@ -140,6 +140,23 @@ impl Connection {
     pub fn peer(&self) -> &Peer {
         &self.peer
     }
+
+    /// Whether nothing more is taken from the other end. Not while it has answers to take: how long that
+    /// may last is told where they are written.
+    fn is_overdue(&mut self, context: &mut Context<'_>) -> bool {
+        !self.answer_timer.is_running() && self.head_timer.is_overdue(&self.heads, context)
+    }
+
+    fn limit<T>(
+        &mut self,
+        attempt: Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if attempt.is_ready() && self.answer_timer.is_running() {
+            self.heads.wait_anew();
+        }
+        self.answer_timer.limit(attempt, context)
+    }
 }
 
 impl AsyncRead for Connection {
@@ -150,7 +167,7 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         // Nothing more is taken: answered is all that was asked.
-        if this.head_timer.is_overdue(&this.heads, context) {
+        if this.is_overdue(context) {
             return Poll::Ready(Ok(()));
         }
         let left = ready!(this.inflow.poll_left(context));
@@ -187,17 +204,17 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = this.stream.writer().poll_write(context, bytes);
-        this.answer_timer.limit(written, context)
+        this.limit(written, context)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         // After an answer nobody reads before something comes: the time runs from here.
-        if this.head_timer.is_overdue(&this.heads, context) {
+        if this.is_overdue(context) {
             context.waker().wake_by_ref();
         }
         let flushed = this.stream.writer().poll_flush(context);
-        this.answer_timer.limit(flushed, context)
+        this.limit(flushed, context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

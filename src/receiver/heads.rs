@@ -42,6 +42,13 @@ impl Heads {
         self.0.is_idle.set(true);
     }
 
+    /// The time begins anew: until now it was for the other end to take its answers.
+    pub(super) fn wait_anew(&self) {
+        if self.0.deadline.get().is_some() {
+            self.0.deadline.set(Some(Instant::now() + HEAD_DEADLINE));
+        }
+    }
+
     /// Something has come. The time runs from the beginning of a head, not from its last byte.
     pub(super) fn note_arrival(&self) {
         if self.0.is_idle.take() {

@@ -35,7 +35,7 @@ pub use body::read as read_body;
 pub use connection::Connection;
 pub use heads::{HEAD_DEADLINE, watch as watch_heads};
 pub use intake::{Intake, IntakeHandle, Refused};
-pub use transport::{DatedFile, Loaded as LoadedTls, Transport};
+pub use transport::{DatedFile, Loaded as LoadedTls, Transport, close_outdated};
 
 /// What the handler works with.
 #[derive(Clone)]
@@ -62,6 +62,7 @@ impl Receiver {
         };
         config
             .app_data(web::Data::new(self.clone()))
+            .app_data(web::Data::from(self.transport.clone()))
             .service(at(&self.settings.path).route(web::post().to(receive)))
             .service(
                 web::resource("/livez")
@@ -132,11 +133,7 @@ async fn receive(
         Ok(status) => {
             receiver.metrics.acknowledged(begun.elapsed().as_secs_f64());
             log::debug!(delivery:% = id; "delivery kept");
-            let mut response = HttpResponse::build(status);
-            if receiver.transport.is_outdated(&request) {
-                response.force_close();
-            }
-            response.finish()
+            HttpResponse::new(status)
         }
         Err(problem) => {
             receiver

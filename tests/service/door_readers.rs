@@ -11,7 +11,8 @@ use crate::support::serve::Serve;
 use crate::support::{Backend, TestDatabase, wait_until};
 
 const ASK: &[u8] = b"GET /livez HTTP/1.1\r\nHost: test\r\n\r\n";
-const SENDERS: usize = 40;
+const HEAD: &str = "HTTP/1.1 200";
+const SENDERS: usize = 20;
 /// What the service gives a reader who takes nothing.
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -57,7 +58,7 @@ fn w05_senders_that_take_no_answer_are_cut_and_their_descriptors_come_back(
         serve.descriptors() <= before
     });
     let took = begun.elapsed();
-    assert!(took < 2 * DEADLINE, "{took:?}");
+    assert!(took > DEADLINE / 2, "they were let in");
     assert_eq!(status(address), Some(200));
     println!(
         "W-05 {listener:?}: {SENDERS} senders that took no answer were cut after {:.1} s",
@@ -75,7 +76,7 @@ fn a_slow_reader_that_goes_on_reading_gets_every_answer(
     let mut reader = TcpStream::connect(address(&serve, listener)).unwrap();
     let mut writer = reader.try_clone().unwrap();
     // More answers than the two ends keep between them, so that the service has to wait.
-    let asked = 6_000;
+    let asked = 20_000;
     let sender = std::thread::spawn(move || {
         for _ in 0..asked / 100 {
             writer.write_all(&ASK.repeat(100)).unwrap();
@@ -83,18 +84,20 @@ fn a_slow_reader_that_goes_on_reading_gets_every_answer(
     });
     let begun = Instant::now();
     let mut answered = 0;
-    let mut kept = Vec::new();
     let mut chunk = [0; 16 * 1024];
+    // What may be the beginning of an answer's head.
+    let mut rest = String::new();
     while answered < asked {
         // Slowly for longer than the deadline, then to the end.
         if begun.elapsed() < DEADLINE + Duration::from_secs(2) {
-            std::thread::sleep(Duration::from_millis(250));
+            std::thread::sleep(Duration::from_millis(100));
         }
         let length = reader.read(&mut chunk).unwrap();
         assert!(length > 0, "cut off after {answered} answers");
-        kept.extend_from_slice(&chunk[..length]);
-        let text = String::from_utf8_lossy(&kept);
-        answered = text.matches("HTTP/1.1 200").count();
+        rest += &String::from_utf8_lossy(&chunk[..length]);
+        answered += rest.matches(HEAD).count();
+        let kept = rest.len() - rest.len().min(HEAD.len() - 1);
+        rest.drain(..kept.max(rest.rfind(HEAD).map_or(0, |at| at + HEAD.len())));
     }
     sender.join().unwrap();
     assert!(begun.elapsed() > DEADLINE, "it was slow");

@@ -93,6 +93,7 @@ mod processing_keys;
 mod processing_registration;
 mod processing_reloads;
 mod processing_rotation;
+mod production;
 mod refreshes;
 mod replay;
 mod reseal;
