@@ -19,7 +19,7 @@ use crate::support::raw::{Connection, head};
 use crate::support::sql::sql;
 use crate::support::{App, Backend, START, wait_until};
 
-/// How often the clock is still to panic in the processor, and in a handler or at a stop.
+/// How often the clock is still to panic in the processor, and in a handler.
 #[derive(Default)]
 struct Panics {
     processor: AtomicUsize,
@@ -160,18 +160,47 @@ fn w32_a_call_whose_handling_always_panics_is_given_up_and_the_calls_of_other_ca
 }
 
 #[rstest]
+fn w32_a_panic_of_the_dispatcher_stops_no_calls(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let mut shop = Shop::open(backend);
+    shop.app.stop();
+    let (time, panics) = (shop.app.clock.clone(), Arc::new(AtomicUsize::new(0)));
+    let its = panics.clone();
+    shop.app.start_with(Clock::from_fn(move || {
+        let is_dispatcher = std::thread::current().name() == Some("dispatcher");
+        let fails = is_dispatcher && its.fetch_add(1, Ordering::SeqCst) < 3;
+        assert!(!fails, "the test's clock panics as it was told");
+        time.load(Ordering::SeqCst)
+    }));
+    wait_until("it has panicked", || panics.load(Ordering::SeqCst) > 3);
+    shop.card_with_cryptogram(CARD);
+    assert_a_hundred_more_are_decided(&shop.app);
+}
+
+#[rstest]
 fn w32_a_panic_at_the_stop_loses_nothing_and_the_next_start_goes_on(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
-    let (mut app, panics) = spawn(backend);
+    let mut app = App::spawn(backend);
+    app.stop();
+    let (stopping, panics) = (
+        std::thread::current().id(),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let its = panics.clone();
+    app.start_with(Clock::from_fn(move || {
+        let fails = its.load(Ordering::SeqCst) && std::thread::current().id() == stopping;
+        assert!(!fails, "the test's clock panics as it was told");
+        START
+    }));
     for number in 0..10 {
         let card = format!("before-{number}");
         let answer = app.notify(&plain(&[status(&card, Some(START), "ACTIVE")]));
         assert_eq!(answer.status, 204);
     }
-    panics.handler.store(1, Ordering::SeqCst);
-    let stopped = catch_unwind(AssertUnwindSafe(|| app.stop_at_once()));
-    assert!(stopped.is_err() && panics.handler.load(Ordering::SeqCst) == 0);
+    panics.store(true, Ordering::SeqCst);
+    assert!(catch_unwind(AssertUnwindSafe(|| app.stop_at_once())).is_err());
     app.start();
     app.settle();
     for number in 0..10 {

@@ -1,7 +1,7 @@
 //! Whoever asks and takes no answer is cut off; whoever takes them slowly is not.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use rstest::rstest;
@@ -11,7 +11,6 @@ use crate::support::serve::Serve;
 use crate::support::{Backend, TestDatabase, wait_until};
 
 const ASK: &[u8] = b"GET /livez HTTP/1.1\r\nHost: test\r\n\r\n";
-const HEAD: &str = "HTTP/1.1 200";
 const SENDERS: usize = 20;
 /// What the service gives a reader who takes nothing.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -68,37 +67,23 @@ fn w05_senders_that_take_no_answer_are_cut_and_their_descriptors_come_back(
 }
 
 #[rstest]
-fn a_slow_reader_that_goes_on_reading_gets_every_answer(
+fn a_slow_reader_that_goes_on_reading_goes_on_being_answered(
     #[values(Listener::Public, Listener::Api)] listener: Listener,
 ) {
     let database = TestDatabase::new(Backend::Sqlite);
     let serve = Serve::start(&database);
     let mut reader = TcpStream::connect(address(&serve, listener)).unwrap();
     let mut writer = reader.try_clone().unwrap();
-    // More answers than the two ends keep between them, so that the service has to wait.
-    let asked = 20_000;
-    let sender = std::thread::spawn(move || {
-        for _ in 0..asked / 100 {
-            writer.write_all(&ASK.repeat(100)).unwrap();
-        }
-    });
+    // It never has all of its answers, so that the service has to wait for it all the time.
+    std::thread::spawn(move || while writer.write_all(&ASK.repeat(100)).is_ok() {});
     let begun = Instant::now();
-    let mut answered = 0;
     let mut chunk = [0; 16 * 1024];
-    // What may be the beginning of an answer's head.
-    let mut rest = String::new();
-    while answered < asked {
-        // Slowly for longer than the deadline, then to the end.
-        if begun.elapsed() < DEADLINE + Duration::from_secs(2) {
-            std::thread::sleep(Duration::from_millis(100));
-        }
+    let mut received = 0;
+    while begun.elapsed() < DEADLINE + Duration::from_secs(3) {
+        std::thread::sleep(Duration::from_millis(50));
         let length = reader.read(&mut chunk).unwrap();
-        assert!(length > 0, "cut off after {answered} answers");
-        rest += &String::from_utf8_lossy(&chunk[..length]);
-        answered += rest.matches(HEAD).count();
-        let kept = rest.len() - rest.len().min(HEAD.len() - 1);
-        rest.drain(..kept.max(rest.rfind(HEAD).map_or(0, |at| at + HEAD.len())));
+        assert!(length > 0, "cut off after {received} bytes");
+        received += length;
     }
-    sender.join().unwrap();
-    assert!(begun.elapsed() > DEADLINE, "it was slow");
+    reader.shutdown(Shutdown::Both).unwrap();
 }

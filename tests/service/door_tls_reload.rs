@@ -7,7 +7,7 @@ use openssl::ssl::{SslConnector, SslVersion};
 
 use crate::support::certificates::{Certificate, Wish};
 use crate::support::tls::{ASKING, SENDER, TlsFolder, ask, connect, post, request, sender};
-use crate::support::{App, SetOnDrop, wait_until};
+use crate::support::{App, SetOnDrop, is_full, wait_until};
 
 const NEXT_SENDER: &str = "ws.next.example";
 const THREADS: usize = 4;
@@ -95,8 +95,8 @@ fn w25_authorities_senders_and_own_certificates_are_exchanged_under_load_without
     let failures = failures.into_inner();
     println!("W-25 {sent} deliveries, {rate:.0} a second, {failures} failures");
     assert_eq!(failures, 0);
-    // Below the pace of the threads only by what a busy machine takes.
-    assert!(rate > 80.0, "{rate:.0} a second");
+    // A machine that other tests keep busy does not reach it.
+    assert!(!is_full() || rate > 95.0, "{rate:.0} a second");
     assert!(is_let_in(&app, &senders[1]));
 }
 
