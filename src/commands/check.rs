@@ -45,6 +45,18 @@ pub fn run(common: &Common) -> Result<(), Failure> {
     }
 }
 
+/// Refuses in production that numbers go over a network in clear; elsewhere it says so.
+pub(super) fn check_networks(settings: &Settings) -> Result<(), StartError> {
+    for what in [settings.api_in_clear(), settings.database_in_clear()] {
+        match (what, settings.environment) {
+            (None, _) => {}
+            (Some(what), Environment::Production) => return Err(StartError::InClear(what)),
+            (Some(what), Environment::Development) => log::warn!("{what}"),
+        }
+    }
+    Ok(())
+}
+
 /// Tells where numbers would go over a network in clear; returns what is wrong.
 fn networks(settings: &Settings) -> Vec<String> {
     for (is_private, setting) in [

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use actix_web::rt::System;
 use tokio::sync::oneshot;
 
+use super::check::check_networks;
 use super::keys::{exposed_files, is_beside_database, private_files};
 use super::service_record::{ServiceRecord, StartFault};
 use super::{programs, servers};
@@ -251,18 +252,6 @@ fn load_keys(settings: &Settings) -> Result<Keys, StartError> {
         payload,
         answers,
     })
-}
-
-/// Refuses in production that numbers go over a network in clear; elsewhere it says so.
-fn check_networks(settings: &Settings) -> Result<(), StartError> {
-    for what in [settings.api_in_clear(), settings.database_in_clear()] {
-        match (what, settings.environment) {
-            (None, _) => {}
-            (Some(what), Environment::Production) => return Err(StartError::InClear(what)),
-            (Some(what), Environment::Development) => log::warn!("{what}"),
-        }
-    }
-    Ok(())
 }
 
 /// What the public listener needs to know its sender, and that it does where it must.
