@@ -1,4 +1,7 @@
 //! `GET /v1/events/stream`: the same events with the same ids, as server-sent events.
+//!
+//! A reader that takes nothing for five seconds while more waits for it is cut off, as on any connection;
+//! it comes back and goes on where it was.
 
 use std::convert::Infallible;
 use std::pin::Pin;

@@ -23,6 +23,7 @@ pub fn run(common: &Common) -> Result<(), Failure> {
     for remark in &found.remarks {
         println!("keys: not for production: {remark}");
     }
+    wrong.extend(networks(&settings));
     wrong.extend(listener(&settings));
     wrong.extend(programs(&settings));
     // Told already among the keys, and nothing opens the database without it.
@@ -53,6 +54,40 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(Failure::unwell(wrong.join("\ntokenkeep: "))),
     }
+}
+
+/// Refuses in production that numbers go over a network in clear; elsewhere it says so.
+pub(super) fn check_networks(settings: &Settings) -> Result<(), StartError> {
+    for what in [settings.api_in_clear(), settings.database_in_clear()] {
+        match (what, settings.environment) {
+            (None, _) => {}
+            (Some(what), Environment::Production) => return Err(StartError::InClear(what)),
+            (Some(what), Environment::Development) => log::warn!("{what}"),
+        }
+    }
+    Ok(())
+}
+
+/// Tells where numbers would go over a network in clear; returns what is wrong.
+fn networks(settings: &Settings) -> Vec<String> {
+    for (is_private, setting) in [
+        (settings.api_network_is_private, "api_network_is_private"),
+        (
+            settings.database_network_is_private,
+            "database_network_is_private",
+        ),
+    ] {
+        if is_private {
+            println!("network: {setting} is set: what goes over it in clear is not looked at");
+        }
+    }
+    let found = [settings.api_in_clear(), settings.database_in_clear()];
+    let found = found.into_iter().flatten();
+    if settings.environment == Environment::Production {
+        return found.map(|what| format!("network: {what}")).collect();
+    }
+    found.for_each(|what| println!("network: not for production: {what}"));
+    Vec::new()
 }
 
 /// Tells how the public listener knows its sender; returns what is wrong.

@@ -1,6 +1,6 @@
 //! `keys`: list, generate, check, approve, reseal.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::json;
@@ -11,10 +11,10 @@ use super::keys_approve::{ApproveArgs, approve, waiting};
 use super::{Common, open_store, reseal};
 use crate::audit::Act;
 use crate::jose::{
-    self, KeyError, Keyring, OpenPolicy, PayloadKey, StorageKeys, generate_missing, key_files,
+    self, Exposed, KeyError, Keyring, OpenPolicy, PayloadKey, StorageKeys, generate_missing,
     public_key_pem,
 };
-use crate::settings::{Environment, Role, Settings};
+use crate::settings::{DatabaseUrl, Environment, KindSettings, Role, Settings};
 use crate::store::Entry;
 use crate::telemetry::Clock;
 
@@ -145,20 +145,51 @@ pub(super) struct Findings {
     pub remarks: Vec<String>,
 }
 
-/// The private files that others may read or write, the listener's key among them.
+/// The private files that may lie anywhere in the key folder: the listener's key, and those of programs.
+pub(super) fn private_files(settings: &Settings) -> Vec<PathBuf> {
+    let tls = &settings.receiver.tls;
+    let listener = settings.has_role(Role::Receive).then_some(&tls.private_key);
+    let programs = settings.programs.values();
+    let of_programs = programs.flat_map(|program| match &program.kind {
+        KindSettings::MastercardCheckout(of) => {
+            vec![&of.signing_key, &of.signing_key_password_file]
+        }
+        KindSettings::MastercardProcessing(of) => {
+            vec![&of.signing_key, &of.signing_key_password_file]
+        }
+        KindSettings::Alliance(of) => vec![&of.signing_key],
+    });
+    let files = listener.into_iter().chain(of_programs);
+    let files = files.filter(|name| !name.is_empty());
+    files.map(|name| settings.keys.join(name)).collect()
+}
+
+/// What of the key folder others could read or change.
 ///
 /// # Errors
 /// [`KeyError::Io`] where a folder or a file cannot be looked at.
-pub(super) fn exposed_files(settings: &Settings) -> Result<Vec<PathBuf>, KeyError> {
-    let mut exposed = jose::exposed_files(&settings.keys)?;
-    let tls = &settings.receiver.tls;
-    if tls.is_used() && settings.has_role(Role::Receive) {
-        let key = settings.keys.join(&tls.private_key);
-        if key_files::is_exposed(&key)? {
-            exposed.push(key);
-        }
-    }
-    Ok(exposed)
+pub(super) fn exposed_files(settings: &Settings) -> Result<Vec<Exposed>, KeyError> {
+    jose::exposed_files(&settings.keys, &private_files(settings))
+}
+
+/// Whether the key folder lies in the folder of the database's file, or that one in the key folder: a copy
+/// of the one would hold the other.
+pub(super) fn is_beside_database(settings: &Settings) -> bool {
+    let Ok(DatabaseUrl::Sqlite(file)) = DatabaseUrl::parse(&settings.database_url) else {
+        return false;
+    };
+    let folder = match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    // One that is not there yet holds nothing.
+    let Ok((data, keys)) = folder
+        .canonicalize()
+        .and_then(|data| Ok((data, settings.keys.canonicalize()?)))
+    else {
+        return false;
+    };
+    data.starts_with(&keys) || keys.starts_with(&data)
 }
 
 /// Loads every key and looks at its file.
@@ -188,12 +219,11 @@ pub(super) fn findings(settings: &Settings) -> Findings {
     }
     match exposed_files(settings) {
         Err(error) => found.wrong.push(error.to_string()),
-        Ok(files) => found.remarks.extend(files.iter().map(|file| {
-            format!(
-                "{} may be read or written by others (chmod 0600)",
-                file.display()
-            )
-        })),
+        Ok(files) => found.remarks.extend(files.iter().map(Exposed::to_string)),
+    }
+    if is_beside_database(settings) {
+        let beside = "the key folder and the database lie in one another: a copy of the data would hold its keys";
+        found.remarks.push(beside.to_owned());
     }
     if settings.environment == Environment::Production {
         found.wrong.append(&mut found.remarks);

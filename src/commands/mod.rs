@@ -40,8 +40,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::audit::Act;
 use crate::jose::{KeyDescription, StorageKeys, named_keys};
-use crate::settings::{Overrides, Settings, holds_password};
-use crate::store::{DatabaseUrl, Entry, Store, StoreError};
+use crate::settings::{DatabaseUrl, Environment, Overrides, Settings};
+use crate::store::{Entry, Store, StoreError};
 use crate::telemetry::{Clock, LogFormat, init_logs};
 use failure::Failure;
 
@@ -157,7 +157,7 @@ impl Common {
     fn settings(&self, more: Vec<(&'static str, toml::Value)>) -> Result<Settings, Failure> {
         let mut values = more;
         if let Some(url) = &self.database_url {
-            if holds_password(url) {
+            if DatabaseUrl::parse(url).is_ok_and(|url| url.holds_password()) {
                 return Err(Failure::wrong(
                     "--database-url holds a password, which every process of this machine could read; \
                      set DATABASE_URL instead",
@@ -215,6 +215,10 @@ fn open_store(settings: &Settings) -> Result<Store, Failure> {
 
 /// The same with whatever storage keys there are.
 fn connect(settings: &Settings) -> Result<Store, Failure> {
+    let in_clear = settings.database_in_clear();
+    if let (Some(what), Environment::Production) = (in_clear, settings.environment) {
+        return Err(Failure::wrong(StartError::InClear(what)));
+    }
     let keys = StorageKeys::load(&settings.keys).map_err(Failure::wrong)?;
     let url = DatabaseUrl::parse(&settings.database_url).map_err(Failure::wrong)?;
     let store = open_database(settings, &url, Arc::new(keys))?;

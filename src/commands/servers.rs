@@ -19,7 +19,9 @@ use actix_web::web::ServiceConfig;
 use tokio::sync::oneshot;
 
 use crate::api::Api;
-use crate::receiver::{Connection, HEAD_DEADLINE, Receiver, Transport, watch_heads};
+use crate::receiver::{
+    Connection, HEAD_DEADLINE, Receiver, Transport, bound_answers, close_outdated, watch_heads,
+};
 
 /// The API does its work beside the event loop.
 const API_WORKERS: usize = 2;
@@ -89,6 +91,7 @@ fn server(
     transport: Option<Arc<Transport>>,
     routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
 ) -> io::Result<Server> {
+    bound_answers(&listener)?;
     let server = Server::build()
         .shutdown_timeout(STOP_DEADLINE_SECONDS)
         .disable_signals();
@@ -105,6 +108,7 @@ fn server(
             async move { stopping.notified().await }
         };
         let app = App::new()
+            .wrap(from_fn(close_outdated))
             .wrap(from_fn(watch_heads))
             .configure(routes.clone());
         let http = HttpService::build()

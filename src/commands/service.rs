@@ -8,16 +8,17 @@ use std::thread::JoinHandle;
 use actix_web::rt::System;
 use tokio::sync::oneshot;
 
+use super::check::check_networks;
 use super::clock_check::{self, ClockCheck};
 use super::service_record::{ServiceRecord, StartFault};
 use super::{open_database, programs, servers, service_keys};
 use crate::api::{Api, Failures, Streams};
 use crate::dispatcher::{Calls, CallsSettings, Dispatcher};
-use crate::jose::KeyError;
+use crate::jose::{Exposed, KeyError};
 use crate::processor::{Processor, Running, Trouble};
 use crate::receiver::{Intake, Receiver, Rejections, Transport};
-use crate::settings::{Environment, Role, Settings};
-use crate::store::{DatabaseUrl, Store, StoreError};
+use crate::settings::{DatabaseUrl, Environment, Role, Settings};
+use crate::store::{Store, StoreError};
 use crate::telemetry::{Clock, Hint, Metrics};
 
 /// A running service.
@@ -42,8 +43,14 @@ pub enum StartError {
     Keys(#[from] KeyError),
     #[error("the keys in use are the repository's demonstration keys: not in production")]
     DemonstrationKeys,
-    #[error("{0} may be read or written by others: not in production (chmod 0600)")]
-    ExposedKeys(String),
+    #[error("{0}: not in production")]
+    ExposedKeys(Exposed),
+    #[error(
+        "the key folder and the database lie in one another: not in production, for whoever has a copy of the data would have its keys"
+    )]
+    KeysBesideDatabase,
+    #[error("not in production: {0}")]
+    InClear(&'static str),
     #[error(
         "nobody knows who delivers: receiver.tls.client_authorities or receiver.proxy.trusted must be set in production"
     )]
@@ -82,6 +89,7 @@ impl From<StoreError> for StartError {
 impl Service {
     /// Starts everything the settings ask for and returns once it listens.
     pub fn start(settings: &Settings, clock: Clock) -> Result<Self, StartError> {
+        check_networks(settings)?;
         let keys = service_keys::load(settings)?;
         let callable = programs::all_callable(settings, &clock)?;
         let url = DatabaseUrl::parse(&settings.database_url)

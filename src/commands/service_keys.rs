@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::keys::exposed_files;
+use super::keys::{exposed_files, is_beside_database, private_files};
 use super::service::StartError;
 use crate::dispatcher::ProgramClient;
-use crate::jose::{KeyDescription, KeyFolder, StorageKeys};
+use crate::jose::{KeyDescription, KeyError, KeyFolder, StorageKeys};
 use crate::receiver::Transport;
 use crate::settings::{Environment, ProgramSettings, Settings};
 use crate::store::Store;
@@ -25,21 +25,32 @@ pub fn load(settings: &Settings) -> Result<Keys, StartError> {
     let storage = Arc::new(StorageKeys::load(&settings.keys)?);
     let processor = &settings.processor;
     let folder = settings.keys.clone();
-    let load = || KeyFolder::load(folder.clone(), processor.opening(), processor.key_reload());
+    let is_production = settings.environment == Environment::Production;
+    let load = || {
+        let (opening, every) = (processor.opening(), processor.key_reload());
+        let keys = KeyFolder::load(folder.clone(), opening, every)?;
+        Ok::<_, KeyError>(match is_production {
+            true => keys.in_production(private_files(settings)),
+            false => keys,
+        })
+    };
     let (payload, answers) = (load()?, load()?);
     let keyring = payload.keyring();
     if storage.is_demonstration() || keyring.keys().any(|key| key.is_demonstration()) {
-        if settings.environment == Environment::Production {
+        if is_production {
             return Err(StartError::DemonstrationKeys);
         }
         log::warn!("the keys in use are demonstration keys: everybody knows them");
     }
     let exposed = exposed_files(settings)?;
-    if let Some(file) = exposed.first() {
-        if settings.environment == Environment::Production {
-            return Err(StartError::ExposedKeys(file.display().to_string()));
+    if let Some(file) = exposed.into_iter().next() {
+        if is_production {
+            return Err(StartError::ExposedKeys(file));
         }
-        log::warn!("{} may be read or written by others", file.display());
+        log::warn!("{file}");
+    }
+    if is_production && is_beside_database(settings) {
+        return Err(StartError::KeysBesideDatabase);
     }
     if keyring.is_empty() {
         log::warn!("no payload key is loaded: encrypted notifications are kept but not opened");

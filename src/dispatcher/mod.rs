@@ -24,6 +24,7 @@ mod token_intake;
 mod token_reads;
 mod token_records;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
@@ -98,11 +99,16 @@ fn run(calls: &Calls, hints: &Receiver<()>, stopping: &AtomicBool) {
     let mut extended_at = Instant::now();
     let mut is_well = true;
     while !stopping.load(Ordering::SeqCst) {
-        if extended_at.elapsed() >= EXTEND_EVERY {
-            extended_at = Instant::now();
-            calls.extend_leases();
-        }
-        let claimed = housekeeping.look(calls).and_then(|()| claim(calls));
+        let look = || {
+            if extended_at.elapsed() >= EXTEND_EVERY {
+                extended_at = Instant::now();
+                calls.extend_leases();
+            }
+            housekeeping.look(calls).and_then(|()| claim(calls))
+        };
+        // A panic counts as a failure of this look: there is no other thread to take the next one.
+        let claimed = catch_unwind(AssertUnwindSafe(look))
+            .unwrap_or(Err(StoreError::Damaged("looking for calls panicked")));
         is_well = tell_once(is_well, &claimed);
         if claimed.unwrap_or(0) == 0 {
             // A disconnected end means the same as a hint; the pause keeps the loop from spinning.
@@ -150,7 +156,11 @@ fn start(calls: &Calls, lane: &Arc<Lane>, job: ClaimedJob) {
     let (its_calls, its_lane, its_job) = (calls.clone(), lane.clone(), job.clone());
     let place = lane.enter();
     let work = move || {
-        attempt::attempt(&its_calls, &its_lane, &its_job);
+        // What follows a panic may panic as well: then the lease ends, and is not extended.
+        let work = || attempt::attempt(&its_calls, &its_lane, &its_job);
+        if catch_unwind(AssertUnwindSafe(work)).is_err() {
+            log::error!("call {} is not ended: it panicked twice", its_job.id);
+        }
         drop(place);
         its_calls.ended(&its_job);
         its_calls.hint();

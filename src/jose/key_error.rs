@@ -39,6 +39,9 @@ pub enum KeyError {
         first: String,
         second: String,
     },
+    /// What is there now would be refused at a start in production.
+    #[error("{0}: not in production")]
+    NotForProduction(String),
     /// A known name now stands for another key.
     #[error(
         "the {purpose} key {kid:?} is not the one that is known by this name (known {known}, found {found}); \

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -103,32 +103,4 @@ pub(super) fn create(file: &Path, content: &[u8]) -> Result<(), KeyError> {
             drop(fs::remove_file(file));
             failed(error)
         })
-}
-
-/// The private files under the key folder `root` that group or world may write, or the world may read.
-///
-/// # Errors
-/// [`KeyError::Io`] where a folder or a file cannot be looked at.
-pub fn exposed_files(root: &Path) -> Result<Vec<PathBuf>, KeyError> {
-    let mut exposed = Vec::new();
-    for (folder, extension) in [
-        ("payload", "pem"),
-        ("signing", "pem"),
-        ("signing", "p12"),
-        ("signing", "password"),
-        ("storage", "key"),
-    ] {
-        for file in list(&root.join(folder), extension)? {
-            if is_exposed(&file.path)? {
-                exposed.push(file.path);
-            }
-        }
-    }
-    Ok(exposed)
-}
-
-/// Whether group or world may write a file, or the world may read it.
-pub(crate) fn is_exposed(file: &Path) -> Result<bool, KeyError> {
-    let metadata = fs::metadata(file).map_err(|error| KeyError::io(file, &error))?;
-    Ok(metadata.permissions().mode() & 0o026 != 0)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{KeyError, Keyring, OpenPolicy};
+use super::{KeyError, Keyring, OpenPolicy, PayloadKey, exposed_files};
 
 /// What came of a look at the folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct KeyFolder {
     seen: Vec<Seen>,
     /// Loaded, but not admitted, and whether nobody was told so yet.
     waiting: Option<(Keyring, bool)>,
+    /// In production: the private files that lie outside of the folders for them.
+    production: Option<Vec<PathBuf>>,
 }
 
 impl KeyFolder {
@@ -51,7 +53,15 @@ impl KeyFolder {
             policy,
             every,
             looked_at: Instant::now(),
+            production: None,
         })
+    }
+
+    /// The same for production: what a start would refuse is refused when it comes later, too. `private`
+    /// are the private files that lie outside of the folders for them.
+    pub fn in_production(mut self, private: Vec<PathBuf>) -> Self {
+        self.production = Some(private);
+        self
     }
 
     /// The keys to open with.
@@ -111,8 +121,28 @@ impl KeyFolder {
             Ok(newer) if newer.is_empty() && !self.keyring.is_empty() => {
                 Err("it holds no payload key any more".to_owned())
             }
-            Ok(newer) => Ok(newer),
+            Ok(newer) => match self.check_production(&newer) {
+                Ok(()) => Ok(newer),
+                Err(error) => Err(error.to_string()),
+            },
             Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl KeyFolder {
+    /// Refuses in production what others know or could have changed.
+    fn check_production(&self, newer: &Keyring) -> Result<(), KeyError> {
+        let Some(private) = &self.production else {
+            return Ok(());
+        };
+        if let Some(key) = newer.keys().find(|key| PayloadKey::is_demonstration(key)) {
+            let known = format!("{} is a demonstration key", key.kid());
+            return Err(KeyError::NotForProduction(known));
+        }
+        match exposed_files(&self.folder, private)?.first() {
+            Some(exposed) => Err(KeyError::NotForProduction(exposed.to_string())),
+            None => Ok(()),
         }
     }
 }

@@ -40,7 +40,8 @@ pub enum SealError {
 pub struct Place<'a> {
     pub table: &'static str,
     pub column: &'static str,
-    /// The row's identity, which must never change while the value is stored.
+    /// The row's identity, with the version of its number where it has one: must never change while the
+    /// value is stored.
     pub row: &'a str,
 }
 

@@ -260,7 +260,10 @@ impl Processor {
             if let Some(calls) = &self.calls {
                 calls.give();
             }
-            self.measure(&applied);
+            // What is committed stays so, whatever becomes of its figures.
+            if catch_unwind(AssertUnwindSafe(|| self.measure(&applied))).is_err() {
+                log::error!("a batch was decided, but measuring it panicked");
+            }
         }
         Ok(applied.deliveries)
     }

@@ -1,7 +1,8 @@
 //! A connection that brings its bytes a piece at a time, and no more of them than it may.
 //!
 //! actix reads ahead: 128 KiB of what has arrived, and as much again while nobody takes what it has
-//! read. A crowd of senders would fill the memory with what nobody asked for.
+//! read. A crowd of senders would fill the memory with what nobody asked for. Nor does it end a
+//! connection whose other end takes no answer: it would be held for good.
 
 use std::cell::Cell;
 use std::io;
@@ -13,6 +14,7 @@ use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_openssl::SslStream;
 
+use super::answers::AnswerTimer;
 use super::heads::{HeadTimer, Heads};
 use super::transport::Peer;
 
@@ -26,6 +28,7 @@ pub struct Connection {
     inflow: Inflow,
     heads: Heads,
     head_timer: HeadTimer,
+    answer_timer: AnswerTimer,
     /// Bytes of the piece that actix has had, to be worked off before the next.
     brought: usize,
 }
@@ -119,6 +122,7 @@ impl Connection {
             inflow: Inflow::default(),
             heads: Heads::default(),
             head_timer: HeadTimer::default(),
+            answer_timer: AnswerTimer::default(),
             brought: 0,
         }
     }
@@ -136,6 +140,23 @@ impl Connection {
     pub fn peer(&self) -> &Peer {
         &self.peer
     }
+
+    /// Whether nothing more is taken from the other end. Not while it has answers to take: how long that
+    /// may last is told where they are written.
+    fn is_overdue(&mut self, context: &mut Context<'_>) -> bool {
+        !self.answer_timer.is_running() && self.head_timer.is_overdue(&self.heads, context)
+    }
+
+    fn limit<T>(
+        &mut self,
+        attempt: Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if attempt.is_ready() && self.answer_timer.is_running() {
+            self.heads.wait_anew();
+        }
+        self.answer_timer.limit(attempt, context)
+    }
 }
 
 impl AsyncRead for Connection {
@@ -146,7 +167,7 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         // Nothing more is taken: answered is all that was asked.
-        if this.head_timer.is_overdue(&this.heads, context) {
+        if this.is_overdue(context) {
             return Poll::Ready(Ok(()));
         }
         let left = ready!(this.inflow.poll_left(context));
@@ -168,7 +189,7 @@ impl AsyncRead for Connection {
         this.brought += read;
         this.inflow.0.left.set(left - read);
         if read > 0 {
-            this.heads.has_come();
+            this.heads.note_arrival();
         }
         buffer.advance(read);
         Poll::Ready(Ok(()))
@@ -181,16 +202,19 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.get_mut().stream.writer().poll_write(context, bytes)
+        let this = self.get_mut();
+        let written = this.stream.writer().poll_write(context, bytes);
+        this.limit(written, context)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         // After an answer nobody reads before something comes: the time runs from here.
-        if this.head_timer.is_overdue(&this.heads, context) {
+        if this.is_overdue(context) {
             context.waker().wake_by_ref();
         }
-        this.stream.writer().poll_flush(context)
+        let flushed = this.stream.writer().poll_flush(context);
+        this.limit(flushed, context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -31,19 +31,26 @@ struct State {
 
 impl Heads {
     /// A head is whole: its request has all the time it needs.
-    fn is_whole(&self) {
+    fn end_wait(&self) {
         self.0.deadline.set(None);
         self.0.is_idle.set(false);
     }
 
     /// The request is answered. Something of the next head may have come with it already.
-    fn is_answered(&self) {
+    fn await_next(&self) {
         self.0.deadline.set(Some(Instant::now() + HEAD_DEADLINE));
         self.0.is_idle.set(true);
     }
 
+    /// The time begins anew: until now it was for the other end to take its answers.
+    pub(super) fn wait_anew(&self) {
+        if self.0.deadline.get().is_some() {
+            self.0.deadline.set(Some(Instant::now() + HEAD_DEADLINE));
+        }
+    }
+
     /// Something has come. The time runs from the beginning of a head, not from its last byte.
-    pub(super) fn has_come(&self) {
+    pub(super) fn note_arrival(&self) {
         if self.0.is_idle.take() {
             self.0.deadline.set(Some(Instant::now() + HEAD_DEADLINE));
         }
@@ -76,14 +83,14 @@ pub async fn watch(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let heads = request.conn_data::<Heads>().cloned().unwrap_or_default();
-    heads.is_whole();
+    heads.end_wait();
     let answered = next.call(request).await;
     // A stream goes on for as long as its reader likes.
     let is_stream = answered
         .as_ref()
         .is_ok_and(|answer| matches!(answer.response().body().size(), BodySize::Stream));
     if !is_stream {
-        heads.is_answered();
+        heads.await_next();
     }
     answered
 }

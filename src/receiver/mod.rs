@@ -4,6 +4,7 @@
 //! loss, for the sender retries little: only what cannot be kept is refused, everything else is
 //! kept and judged later.
 
+mod answers;
 mod body;
 mod connection;
 mod heads;
@@ -30,12 +31,13 @@ use crate::telemetry::{Clock, Metrics};
 use body::Unread;
 use problem::Problem;
 
+pub use answers::bound_answers;
 pub use body::read as read_body;
 pub use connection::Connection;
 pub use heads::{HEAD_DEADLINE, watch as watch_heads};
 pub use intake::{Intake, IntakeHandle, Refused};
 pub use rejections::{Rejections, counted_as};
-pub use transport::{DatedFile, Loaded as LoadedTls, OfferedVersion, Transport};
+pub use transport::{DatedFile, Loaded as LoadedTls, OfferedVersion, Transport, close_outdated};
 
 /// What the handler works with.
 #[derive(Clone)]
@@ -62,6 +64,7 @@ impl Receiver {
         };
         config
             .app_data(web::Data::new(self.clone()))
+            .app_data(web::Data::from(self.transport.clone()))
             .service(at(&self.settings.path).route(web::post().to(receive)))
             .service(
                 web::resource("/livez")
@@ -132,11 +135,7 @@ async fn receive(
         Ok(status) => {
             receiver.metrics.acknowledged(begun.elapsed().as_secs_f64());
             log::debug!(delivery:% = id; "delivery kept");
-            let mut response = HttpResponse::build(status);
-            if receiver.transport.is_outdated(&request) {
-                response.force_close();
-            }
-            response.finish()
+            HttpResponse::new(status)
         }
         Err(problem) => {
             receiver

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::{DEFAULTS, Environment, Settings, mistakes, notification, password, transport};
+use super::{DEFAULTS, DatabaseUrl, Environment, Settings, mistakes, notification, transport};
+use crate::jose::key_exposure::is_exposed;
 
 /// The file read when `--config` names none, if it is there.
 const DEFAULT_FILE: &str = "tokenkeep.toml";
@@ -53,8 +54,10 @@ impl Settings {
                 return Err(mistakes::in_file(&place, &text, &defaults, &table).unwrap_or(error));
             }
             let url = table.get("database_url").and_then(Value::as_str);
+            let url = url.and_then(|url| DatabaseUrl::parse(url).ok());
+            // A file that is gone meanwhile exposes nothing.
             exposed = url
-                .filter(|url| password::holds_password(url) && password::is_exposed(&path))
+                .filter(|url| url.holds_password() && is_exposed(&path).unwrap_or(false))
                 .map(|_| place);
         }
         overlay_environment(&mut table, environment)?;

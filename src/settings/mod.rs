@@ -3,10 +3,11 @@
 //! `default.toml` is embedded, commented and complete: it is the documentation and the source of
 //! the defaults at once. What a file, the environment and flags say is laid over it, in this order.
 
+mod database_url;
+mod in_clear;
 mod load;
 mod mistakes;
 mod notification;
-mod password;
 mod programs;
 mod retention;
 #[cfg(test)]
@@ -27,8 +28,8 @@ use crate::domain::{
 use crate::jose::{Enc, OpenPolicy, UnknownKid};
 use crate::telemetry::{ClockLimits, LogFormat};
 
+pub use database_url::{DatabaseUrl, UnknownScheme};
 pub use load::{Overrides, SettingsError};
-pub use password::holds_password;
 pub use programs::{
     AllianceSettings, BaseStringForm, CallMethod, CheckoutSettings, ConnectionSettings,
     DynamicDataType, ExtraHeaders, InstantForm, KindSettings, ProcessingSettings, ProgramFault,
@@ -48,8 +49,10 @@ pub struct Settings {
     pub environment: Environment,
     pub listen: String,
     pub api_listen: String,
+    pub api_network_is_private: bool,
     /// May hold a password.
     pub database_url: String,
+    pub database_network_is_private: bool,
     pub migrate_on_start: bool,
     pub keys: PathBuf,
     pub roles: Vec<Role>,
@@ -74,7 +77,15 @@ impl std::fmt::Debug for Settings {
             .field("environment", &self.environment)
             .field("listen", &self.listen)
             .field("api_listen", &self.api_listen)
-            .field("database_url", &shown_address(&self.database_url))
+            .field("api_network_is_private", &self.api_network_is_private)
+            .field(
+                "database_url",
+                &DatabaseUrl::parse(&self.database_url).map(|url| url.to_string()),
+            )
+            .field(
+                "database_network_is_private",
+                &self.database_network_is_private,
+            )
             .field("migrate_on_start", &self.migrate_on_start)
             .field("keys", &self.keys)
             .field("roles", &self.roles)
@@ -89,14 +100,6 @@ impl std::fmt::Debug for Settings {
             .field("retention", &self.retention)
             .field("programs", &self.programs)
             .finish()
-    }
-}
-
-/// A database address up to where a password could stand.
-fn shown_address(url: &str) -> String {
-    match url.split_once("://") {
-        Some((scheme, _)) if scheme != "sqlite" => format!("{scheme}://(withheld)"),
-        _ => url.to_owned(),
     }
 }
 

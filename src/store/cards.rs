@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use super::connection::on_backend;
 use super::notifications::{from_json, to_json};
 use super::schema::{answers, cards, cryptograms, notifications, outbox, registrations, tokens};
+use super::sealed_columns::number_place;
 use super::{StoreError, Tx};
 use crate::domain::{
     Card, CardId, CryptogramState, Expiry, JobKind, Rank, TerminalState, Token, TokenNumber,
@@ -152,17 +153,21 @@ impl Tx<'_> {
     fn read_card(&self, row: (StoredCard, Option<StoredToken>)) -> Result<CardRow, StoreError> {
         let (stored, token) = row;
         let mut card: Card = serde_json::from_str(&stored.state).map_err(|_| DAMAGED)?;
-        card.token = token.map(|token| self.read_token(&token)).transpose()?;
+        // By the card's own version: a token's row of an earlier one, put back whole, does not open.
+        let place = number_place(&stored.id, card.number_version);
+        card.token = token
+            .map(|token| self.read_token(&token, &place))
+            .transpose()?;
         Ok(CardRow {
             card,
             program: stored.program,
         })
     }
 
-    fn read_token(&self, stored: &StoredToken) -> Result<Token, StoreError> {
+    fn read_token(&self, stored: &StoredToken, place: &str) -> Result<Token, StoreError> {
         let damaged = || StoreError::Damaged("a token cannot be read");
         let number = |sealed: &[u8], column| {
-            let digits = self.open(sealed, "tokens", column, &stored.card_id)?;
+            let digits = self.open(sealed, "tokens", column, place)?;
             let digits = std::str::from_utf8(&digits).map_err(|_| damaged())?;
             TokenNumber::parse(digits).map_err(|_| damaged())
         };
@@ -263,8 +268,9 @@ impl Tx<'_> {
 
     fn save_token(&mut self, card: &Card, token: &Token) -> Result<(), StoreError> {
         let card_id = card.id.as_str();
+        let place = number_place(card_id, card.number_version);
         let seal = |number: &TokenNumber, column| {
-            self.seal(number.expose().as_bytes(), "tokens", column, card_id)
+            self.seal(number.expose().as_bytes(), "tokens", column, &place)
         };
         let registered = token.registered.as_ref();
         let stored = StoredToken {

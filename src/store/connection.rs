@@ -68,6 +68,9 @@ impl AnyConnection {
     }
 }
 
+/// What libpq needs to give up in time on a server that is gone.
+const OF_CONNECTIONS: &str = "connect_timeout=3&tcp_user_timeout=3000&application_name=tokenkeep";
+
 /// Makes connections for the pool.
 pub struct Manager {
     url: DatabaseUrl,
@@ -94,7 +97,8 @@ impl Manager {
                 AnyConnection::Sqlite(c)
             }
             DatabaseUrl::Postgres(url) => {
-                let mut c = PgConnection::establish(&with_timeouts(url))
+                let url = DatabaseUrl::with_parameters(url, OF_CONNECTIONS);
+                let mut c = PgConnection::establish(&url)
                     .map_err(|_| StoreError::Connect(self.url.to_string()))?;
                 set_up_postgres(&mut c, &self.checked)?;
                 AnyConnection::Postgres(c)
@@ -219,12 +223,4 @@ fn set_up_postgres(c: &mut PgConnection, checked: &OnceLock<()>) -> Result<(), S
     }
     let _ = checked.set(());
     Ok(())
-}
-
-/// Adds what libpq needs to give up in time on a server that is gone.
-fn with_timeouts(url: &str) -> String {
-    // A password may hold a question mark too: parameters come after the last @.
-    let place = url.rsplit('@').next().unwrap_or(url);
-    let joint = if place.contains('?') { '&' } else { '?' };
-    format!("{url}{joint}connect_timeout=3&tcp_user_timeout=3000&application_name=tokenkeep")
 }

@@ -4,6 +4,7 @@ use diesel::prelude::*;
 
 use super::connection::on_backend;
 use super::schema::cryptograms;
+use super::sealed_columns::number_place;
 use super::{StoreError, Tx};
 use crate::domain::{CardId, Cryptogram};
 
@@ -48,10 +49,11 @@ impl Tx<'_> {
         let number_version = i32::try_from(new.number_version)
             .map_err(|_| StoreError::Damaged("a version is out of range"))?;
         let value = new.value.expose().as_bytes();
+        let place = number_place(id.as_str(), new.number_version);
         let row = NewRow {
             card_id: id.as_str(),
             number_version,
-            value: self.seal(value, "cryptograms", "value", id.as_str())?,
+            value: self.seal(value, "cryptograms", "value", &place)?,
             stored_at: now,
             data_type: Some(new.data_type),
             expires_at: Some(new.expires_at),
@@ -86,12 +88,14 @@ impl Tx<'_> {
         };
         diesel::delete(of_card()).execute(self.connection)?;
         let damaged = || StoreError::Damaged("a cryptogram cannot be read");
-        let value = self.open(&sealed, "cryptograms", "value", id.as_str())?;
+        let number_version = u32::try_from(number_version).map_err(|_| damaged())?;
+        let place = number_place(id.as_str(), number_version);
+        let value = self.open(&sealed, "cryptograms", "value", &place)?;
         let value = std::str::from_utf8(&value)
             .map_err(|_| damaged())?
             .to_owned();
         Ok(Some(TakenCryptogram {
-            number_version: u32::try_from(number_version).map_err(|_| damaged())?,
+            number_version,
             value: Cryptogram::new(value),
             data_type: data_type.unwrap_or_default(),
             expires_at: expires_at.unwrap_or_default(),

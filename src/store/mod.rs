@@ -31,7 +31,6 @@ mod retention;
 mod schema;
 mod sealed_columns;
 mod tx;
-mod url;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -63,10 +62,10 @@ pub use resealing::{Renewed, Scanned};
 pub use retention::RetentionClass;
 pub use sealed_columns::{SEALED, SealedColumn};
 pub use tx::Tx;
-pub use url::DatabaseUrl;
 
 use crate::audit::Actor;
 use crate::jose::StorageKeys;
+pub use crate::settings::DatabaseUrl;
 
 /// How long a caller waits for a connection, PostgreSQL for a statement or a lock.
 const TIMEOUT: Duration = Duration::from_secs(3);

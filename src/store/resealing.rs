@@ -49,6 +49,8 @@ struct Looked {
 struct Sealed {
     #[diesel(sql_type = Nullable<Binary>)]
     sealed: Option<Vec<u8>>,
+    #[diesel(sql_type = Text)]
+    bound_to: String,
 }
 
 /// How the digest of a card's latest item begins in the card's state.
@@ -69,6 +71,7 @@ impl Tx<'_> {
             column,
             row,
             digests,
+            ..
         } = of;
         let head = self.keys().active_head();
         let under_key = format!("{}:", self.keys().active_id());
@@ -97,19 +100,23 @@ impl Tx<'_> {
             table,
             column,
             row,
+            bound_to,
             digests,
         } = of;
         let lock = self.row_lock();
-        let query = format!("SELECT {column} AS sealed FROM {table} WHERE {row} = $1{lock}");
+        let query = format!(
+            "SELECT {column} AS sealed, {bound_to} AS bound_to FROM {table} WHERE {row} = $1{lock}"
+        );
         let query = sql_query(query).bind::<Text, _>(id);
         let found: Vec<Sealed> = on_backend!(self.connection, c => query.load(c))?;
-        let Some(sealed) = found.into_iter().next().and_then(|found| found.sealed) else {
+        let found = found.into_iter().next();
+        let Some((sealed, place)) = found.and_then(|row| Some((row.sealed?, row.bound_to))) else {
             return Ok(Renewed::NotNow);
         };
-        let Ok(opened) = self.open(&sealed, table, column, id) else {
+        let Ok(opened) = self.open(&sealed, table, column, &place) else {
             return Ok(Renewed::Unreadable);
         };
-        let resealed = self.seal(&opened, table, column, id)?;
+        let resealed = self.seal(&opened, table, column, &place)?;
         let mut sets = format!("{column} = $1");
         for (digest, value) in *digests {
             sets += &format!(", {digest} = CASE WHEN {digest} IS NULL THEN NULL ELSE {value} END");

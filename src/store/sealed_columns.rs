@@ -5,8 +5,11 @@
 pub struct SealedColumn {
     pub table: &'static str,
     pub column: &'static str,
-    /// The column that names the row a value is bound to.
+    /// The column that names the row.
     pub row: &'static str,
+    /// The SQL for what a value is bound to beside its table and column: the row, and the version of the
+    /// number where the value is a number or belongs to one.
+    pub bound_to: &'static str,
     /// The columns of the same row that hold the digest of this source, each with the SQL for its new value,
     /// in which `$2` is the new digest.
     pub digests: &'static [(&'static str, &'static str)],
@@ -18,9 +21,9 @@ const UNLESS_TAKEN: &str = "(SELECT $2 WHERE NOT EXISTS \
 
 /// All sealed columns.
 pub const SEALED: [SealedColumn; 14] = [
-    sealed("tokens", "number", "card_id"),
-    sealed("tokens", "registered_number", "card_id"),
-    sealed("cryptograms", "value", "card_id"),
+    of_number("tokens", "number"),
+    of_number("tokens", "registered_number"),
+    of_number("cryptograms", "value"),
     sealed("card_tokens", "value", "id"),
     sealed("registrations", "content", "id"),
     sealed("registrations", "payment", "id"),
@@ -48,6 +51,19 @@ const fn sealed(table: &'static str, column: &'static str, row: &'static str) ->
         table,
         column,
         row,
+        bound_to: row,
         digests: &[],
     }
+}
+
+const fn of_number(table: &'static str, column: &'static str) -> SealedColumn {
+    SealedColumn {
+        bound_to: "card_id || '/' || number_version",
+        ..sealed(table, column, "card_id")
+    }
+}
+
+/// What a value of a card's number is bound to: put back under a later number it does not open.
+pub(super) fn number_place(card_id: &str, number_version: u32) -> String {
+    format!("{card_id}/{number_version}")
 }

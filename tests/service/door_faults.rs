@@ -4,14 +4,17 @@
 //! From outside no panic can be caused in the code as it stands. The clock is handed in, though, so
 //! here it panics in the threads that ask it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rstest::rstest;
+use tokenkeep::sandbox::Refresh;
 use tokenkeep::settings::Role;
 use tokenkeep::telemetry::Clock;
 
 use crate::support::build::{CARD, plain, status};
+use crate::support::calls::{LONGEST_WAIT, Shop};
 use crate::support::raw::{Connection, head};
 use crate::support::sql::sql;
 use crate::support::{App, Backend, START, wait_until};
@@ -86,6 +89,123 @@ fn w32_a_delivery_that_panicked_once_in_the_processor_is_decided_after_all(
     app.deliver(&plain(&[status(CARD, Some(START), "ACTIVE")]));
     assert_eq!(panics.processor.load(Ordering::SeqCst), 0);
     assert_eq!(app.verdicts(CARD), ["applied"]);
+    assert_a_hundred_more_are_decided(&app);
+}
+
+#[rstest]
+fn w32_a_panic_behind_the_processors_commit_undoes_nothing_and_the_next_hundred_are_decided(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let mut app = App::spawn(backend);
+    app.stop();
+    let database = app.database.url();
+    let panics = Arc::new(AtomicUsize::new(0));
+    let its = panics.clone();
+    app.start_with(Clock::from_fn(move || {
+        // What another connection sees is committed.
+        let is_processor = std::thread::current().name() == Some("processor");
+        if is_processor && its.load(Ordering::SeqCst) == 0 && has_notifications(&database) {
+            its.fetch_add(1, Ordering::SeqCst);
+            panic!("the test's clock panics as it was told");
+        }
+        START
+    }));
+    app.deliver(&plain(&[status(CARD, Some(START), "ACTIVE")]));
+    wait_until("it has panicked", || panics.load(Ordering::SeqCst) == 1);
+    assert_eq!(app.verdicts(CARD), ["applied"]);
+    assert_a_hundred_more_are_decided(&app);
+}
+
+/// Whether an item is decided, for who has no database at hand.
+fn has_notifications(url: &str) -> bool {
+    let query = "SELECT count(*) AS number FROM notifications";
+    crate::support::sql::number_at(url, query) > 0
+}
+
+#[rstest]
+fn w32_a_call_whose_handling_always_panics_is_given_up_and_the_calls_of_other_cards_are_made(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let mut shop = Shop::open(backend);
+    shop.new_card("panics");
+    shop.app.stop();
+    let (time, panics) = (shop.app.clock.clone(), Arc::new(AtomicUsize::new(0)));
+    let (its, is_well) = (panics.clone(), Arc::new(AtomicBool::new(false)));
+    let has_ended = is_well.clone();
+    shop.app.start_with(Clock::from_fn(move || {
+        let is_call = std::thread::current().name() == Some("call");
+        // Each attempt asks the clock first; then what keeps the panic does.
+        let fails = is_call
+            && !has_ended.load(Ordering::SeqCst)
+            && its.fetch_add(1, Ordering::SeqCst) % 2 == 0;
+        assert!(!fails, "the test's clock panics as it was told");
+        time.load(Ordering::SeqCst)
+    }));
+    let refreshed = shop.sandbox.refresh("panics", Refresh::Nothing).unwrap();
+    shop.app.deliver(&refreshed);
+    let ending = || shop.ending("panics", "cryptogram");
+    for attempt in 1..=5 {
+        wait_until("the attempt has ended", || {
+            shop.job("panics", "cryptogram").attempts >= attempt
+                && shop.job("panics", "cryptogram").state != "running"
+        });
+        assert_eq!(ending().2, "panicked");
+        shop.advance(LONGEST_WAIT);
+    }
+    assert_eq!(ending().0, "dead");
+    assert_eq!(panics.load(Ordering::SeqCst), 10, "five attempts");
+    is_well.store(true, Ordering::SeqCst);
+    shop.card_with_cryptogram("another");
+    assert_a_hundred_more_are_decided(&shop.app);
+}
+
+#[rstest]
+fn w32_a_panic_of_the_dispatcher_stops_no_calls(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let mut shop = Shop::open(backend);
+    shop.app.stop();
+    let (time, panics) = (shop.app.clock.clone(), Arc::new(AtomicUsize::new(0)));
+    let its = panics.clone();
+    shop.app.start_with(Clock::from_fn(move || {
+        let is_dispatcher = std::thread::current().name() == Some("dispatcher");
+        let fails = is_dispatcher && its.fetch_add(1, Ordering::SeqCst) < 3;
+        assert!(!fails, "the test's clock panics as it was told");
+        time.load(Ordering::SeqCst)
+    }));
+    wait_until("it has panicked", || panics.load(Ordering::SeqCst) > 3);
+    shop.card_with_cryptogram(CARD);
+    assert_a_hundred_more_are_decided(&shop.app);
+}
+
+#[rstest]
+fn w32_a_panic_at_the_stop_loses_nothing_and_the_next_start_goes_on(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let mut app = App::spawn(backend);
+    app.stop();
+    let (stopping, panics) = (
+        std::thread::current().id(),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let its = panics.clone();
+    app.start_with(Clock::from_fn(move || {
+        let fails = its.load(Ordering::SeqCst) && std::thread::current().id() == stopping;
+        assert!(!fails, "the test's clock panics as it was told");
+        START
+    }));
+    for number in 0..10 {
+        let card = format!("before-{number}");
+        let answer = app.notify(&plain(&[status(&card, Some(START), "ACTIVE")]));
+        assert_eq!(answer.status, 204);
+    }
+    panics.store(true, Ordering::SeqCst);
+    assert!(catch_unwind(AssertUnwindSafe(|| app.stop_at_once())).is_err());
+    app.start();
+    app.settle();
+    for number in 0..10 {
+        assert_eq!(app.verdicts(&format!("before-{number}")), ["applied"]);
+    }
     assert_a_hundred_more_are_decided(&app);
 }
 

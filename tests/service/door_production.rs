@@ -17,7 +17,7 @@ use crate::support::{Backend, TestDatabase};
 use crate::wire_settings::load;
 
 /// Keys that nobody else has, and certificates.
-fn keys() -> TempDir {
+pub fn keys() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     generate_missing(folder.path(), None, 2048, "2026-11-22").unwrap();
     let tls = folder.path().join("tls");
@@ -33,6 +33,14 @@ fn keys() -> TempDir {
 
 /// Starts a service in production; returns why it does not start.
 fn refusal(keys: &TempDir, text: &str, roles: &[Role]) -> Option<String> {
+    refusal_with(keys, |settings| {
+        settings.roles = roles.to_vec();
+        settings.receiver = load(text).unwrap().receiver;
+    })
+}
+
+/// The same with changed settings.
+pub fn refusal_with(keys: &TempDir, change: impl FnOnce(&mut Settings)) -> Option<String> {
     let database = TestDatabase::new(Backend::Sqlite);
     let mut settings = Settings::defaults().unwrap();
     settings.environment = Environment::Production;
@@ -40,8 +48,8 @@ fn refusal(keys: &TempDir, text: &str, roles: &[Role]) -> Option<String> {
     settings.api_listen = "127.0.0.1:0".to_owned();
     settings.database_url = database.url();
     settings.keys = keys.path().to_owned();
-    settings.roles = roles.to_vec();
-    settings.receiver = load(text).unwrap().receiver;
+    settings.roles = vec![Role::Process];
+    change(&mut settings);
     Store::migrate(&DatabaseUrl::parse(&database.url()).unwrap()).unwrap();
     match Service::start(&settings, Clock::system()) {
         Ok(service) => {

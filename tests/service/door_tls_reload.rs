@@ -7,7 +7,7 @@ use openssl::ssl::{SslConnector, SslVersion};
 
 use crate::support::certificates::{Certificate, Wish};
 use crate::support::tls::{ASKING, SENDER, TlsFolder, ask, connect, post, request, sender};
-use crate::support::{App, SetOnDrop, wait_until};
+use crate::support::{App, SetOnDrop, is_full, wait_until};
 
 const NEXT_SENDER: &str = "ws.next.example";
 const THREADS: usize = 4;
@@ -95,6 +95,8 @@ fn w25_authorities_senders_and_own_certificates_are_exchanged_under_load_without
     let failures = failures.into_inner();
     println!("W-25 {sent} deliveries, {rate:.0} a second, {failures} failures");
     assert_eq!(failures, 0);
+    // A machine that other tests keep busy does not reach it.
+    assert!(!is_full() || rate > 95.0, "{rate:.0} a second");
     assert!(is_let_in(&app, &senders[1]));
 }
 
@@ -102,21 +104,40 @@ fn w25_authorities_senders_and_own_certificates_are_exchanged_under_load_without
 fn a_connection_that_was_open_before_a_change_is_answered_once_more_and_closed() {
     let authority = Certificate::authority("Authority");
     let folder = TlsFolder::new(&[&authority]);
-    let app = folder.spawn(ASKING);
+    let sibling = "/notifications/other";
+    let siblings = format!("[receiver]\nsibling_paths = [\"{sibling}\"]\n{ASKING}");
+    let app = folder.spawn(&siblings);
     let right = authority.issue(&Wish::client(&[SENDER]));
     let right = sender(Some(&right), SslVersion::TLS1_3);
-    let mut stream = connect(app.public(), &right).unwrap();
-    let request = request("");
-    let first = ask(&mut stream, &request).unwrap();
-    assert_eq!((first.status, first.header("connection")), (204, None));
+    let delivery = request("");
+    let requests = [
+        (204, delivery.clone()),
+        (204, delivery.replace("/notifications/card", sibling)),
+        (
+            400,
+            "POST /notifications/card HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n\
+               Content-Length: 2\r\n\r\n{}"
+                .to_owned(),
+        ),
+        (200, "GET /livez HTTP/1.1\r\nHost: test\r\n\r\n".to_owned()),
+    ];
+    let mut streams = requests.map(|(status, request)| {
+        let mut stream = connect(app.public(), &right).unwrap();
+        let first = ask(&mut stream, &request).unwrap();
+        assert_eq!((first.status, first.header("connection")), (status, None));
+        (stream, status, request)
+    });
     folder.put_authorities(&[&Certificate::authority("Next")]);
     wait_until("the sender is refused", || !is_let_in(&app, &right));
-    let last = ask(&mut stream, &request).unwrap();
-    assert_eq!(
-        (last.status, last.header("connection")),
-        (204, Some("close"))
-    );
-    assert!(ask(&mut stream, &request).is_none());
+    for (stream, status, request) in &mut streams {
+        let last = ask(stream, request).unwrap();
+        assert_eq!(
+            (last.status, last.header("connection")),
+            (*status, Some("close")),
+            "{request}"
+        );
+        assert!(ask(stream, request).is_none());
+    }
 }
 
 #[test]

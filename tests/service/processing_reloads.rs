@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use rstest::rstest;
 use tokenkeep::jose::KeyFolder as Watched;
 use tokenkeep::jose::{KeyError, Keyring, OpenPolicy, Reload};
 
+use crate::support::audit::records;
 use crate::support::build::{CARD, KID, NUMBER_1, NUMBER_2, plain, refresh, refresh_with};
 use crate::support::key_folder::{KeyFolder, LateKey};
 use crate::support::{Backend, START, wait_until};
@@ -115,11 +117,13 @@ fn zero_seconds_between_two_looks_mean_that_the_folder_is_never_looked_at_again(
     assert_ne!(look(&mut never), Reload::Loaded);
 }
 
-#[test]
-fn j33_a_broken_new_key_file_leaves_the_old_keys_working_and_the_service_ready() {
+#[rstest]
+fn j33_a_broken_new_key_file_leaves_the_old_keys_working_and_the_service_ready(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
     let keys = KeyFolder::copy();
     let late = LateKey::new("payload-2027");
-    let app = keys.spawn(Backend::Sqlite);
+    let app = keys.spawn(backend);
     let held = late.payment_jwe(NUMBER_1, ("12", "2031"));
     app.deliver(&plain(&[refresh_with(CARD, START - 1_000, &held)]));
     keys.put("broken", b"-----BEGIN PRIVATE KEY-----\nnot a key\n");
@@ -140,6 +144,8 @@ fn j33_a_broken_new_key_file_leaves_the_old_keys_working_and_the_service_ready()
         assert_eq!(app.get("/readyz").status, 200);
     }
     assert_eq!(app.verdicts(CARD), ["quarantined(unknown-key)"]);
+    let told = records(app.store());
+    assert!(told.iter().any(|record| record.act == "keys.refuse"));
     keys.remove("broken");
     wait_until("the good new key is taken", || {
         app.verdicts(CARD) == ["applied"]

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use rstest::rstest;
 use serde_json::Value;
 use tokenkeep::store::NotificationFilter;
 
+use crate::support::audit::records;
 use crate::support::build::{KID, NUMBER_1, payment_jwe, plain, refresh_with};
 use crate::support::key_folder::{KeyFolder, LateKey};
 use crate::support::{App, Backend, START, is_full};
@@ -54,11 +56,13 @@ fn verdicts(app: &App) -> std::collections::BTreeMap<String, usize> {
     counts
 }
 
-#[test]
-fn j33_a_rotation_under_load_fails_and_quarantines_nothing() {
+#[rstest]
+fn j33_a_rotation_under_load_fails_and_quarantines_nothing(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
     let keys = KeyFolder::copy();
     let next = LateKey::new("payload-2027");
-    let app = keys.spawn(Backend::Sqlite);
+    let app = keys.spawn(backend);
     let old_jwe = || payment_jwe(NUMBER_1, EXPIRY);
     let new_jwe = || next.payment_jwe(NUMBER_1, EXPIRY);
 
@@ -81,8 +85,13 @@ fn j33_a_rotation_under_load_fails_and_quarantines_nothing() {
 
     app.settle();
     let counts = verdicts(&app);
+    // The broken file was told, the good ones were taken.
+    let acts: Vec<String> = records(app.store()).into_iter().map(|r| r.act).collect();
+    let told = |act: &str| acts.iter().filter(|found| *found == act).count();
+    assert!(told("keys.refuse") >= 1, "{acts:?}");
+    assert!(told("keys.load") >= 2, "{acts:?}");
     println!(
-        "J-33 {sent} sent in {:?}, verdicts: {counts:?}",
+        "J-33 {backend:?}: {sent} sent in {:?}, verdicts: {counts:?}",
         step() * STEPS
     );
     assert_eq!(counts, [("applied".to_owned(), sent)].into());

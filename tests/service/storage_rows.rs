@@ -4,7 +4,7 @@ use rstest::rstest;
 use tokenkeep::domain::CardId;
 use tokenkeep::store::StoreError;
 
-use crate::support::build::{CARD, NUMBER_1, NUMBER_2, plain, refresh};
+use crate::support::build::{CARD, NUMBER_1, NUMBER_2, plain, refresh, status};
 use crate::support::sql::sql;
 use crate::support::{App, Backend, START};
 
@@ -60,6 +60,61 @@ fn p07_a_sealed_number_moved_to_another_card_is_refused(
         set_number(&app, &value);
         assert!(is_refused(&app, CARD), "{column}");
     }
+}
+
+#[rstest]
+fn p07_a_number_or_cryptogram_put_back_under_a_later_number_is_refused_and_told(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let app = app_with_two_cards(backend);
+    app.store_cryptogram(CARD);
+    sql(&app.database).execute(
+        "CREATE TABLE earlier AS SELECT * FROM tokens; \
+         CREATE TABLE earlier_cryptograms AS SELECT * FROM cryptograms",
+    );
+    app.deliver(&plain(&[refresh(
+        CARD,
+        START - 8_000,
+        NUMBER_2,
+        ("12", "2031"),
+    )]));
+    app.store_cryptogram(CARD);
+    sql(&app.database).execute("CREATE TABLE later AS SELECT * FROM tokens");
+    assert_eq!(read(&app, CARD).unwrap(), NUMBER_2);
+    let set = |columns: &[&str], from: &str| {
+        let of = |column: &&str| {
+            format!("{column} = (SELECT {column} FROM {from} WHERE card_id = '{CARD}')")
+        };
+        let sets = columns.iter().map(of).collect::<Vec<_>>().join(", ");
+        sql(&app.database).execute(&format!(
+            "UPDATE tokens SET {sets} WHERE card_id = '{CARD}'"
+        ));
+    };
+    // The number of version 1 under version 2.
+    set(&["number"], "earlier");
+    assert!(is_refused(&app, CARD));
+    set(&["number"], "later");
+    assert_eq!(read(&app, CARD).unwrap(), NUMBER_2);
+    // The same of the cryptogram.
+    let id = CardId::parse(CARD).unwrap();
+    let take = || app.store().rehearse(|tx| tx.take_cryptogram(&id));
+    assert!(take().unwrap().is_some());
+    sql(&app.database)
+        .execute("UPDATE cryptograms SET value = (SELECT value FROM earlier_cryptograms)");
+    assert!(matches!(take(), Err(StoreError::Sealed(_))));
+    // The whole row of version 1, with its version.
+    sql(&app.database).execute("DELETE FROM cryptograms");
+    set(&["number", "number_version", "rank"], "earlier");
+    assert!(is_refused(&app, CARD));
+    // It is told: to who asks for the card, in the verdicts, and in what is counted.
+    assert_eq!(app.get(&format!("/v1/cards/{CARD}")).status, 500);
+    app.deliver(&plain(&[status(CARD, Some(START - 5_000), "SUSPENDED")]));
+    let verdicts = app.verdicts(CARD);
+    assert_eq!(verdicts.last().unwrap(), "quarantined(processing-failed)");
+    let series = "tokenkeep_items_total{verdict=\"quarantined\",hold=\"processing-failed\"} 1";
+    let metrics = app.get("/metrics").text;
+    assert!(metrics.lines().any(|line| line == series), "{metrics}");
+    println!("P-07 {backend:?}: 3 of 3 values of an earlier number refused, told in 3 places");
 }
 
 #[rstest]

@@ -63,19 +63,58 @@ fn common_name(certificate: &X509Ref) -> Option<String> {
     }
 }
 
-/// A subject as RFC 4514 writes it, the last part first. None if a part has no short name.
+/// A subject as RFC 4514 writes it, the last part first; what stands together in one part is joined by
+/// `+`. None if a part has no short name.
 pub fn written(name: &X509NameRef) -> Option<String> {
-    let mut parts = Vec::new();
-    for entry in name.entries() {
+    let joints = joints(&name.to_der().ok()?)?;
+    let mut text = String::new();
+    for (entry, joint) in name.entries().zip(joints) {
         let kind = entry.object().nid();
         if kind == Nid::UNDEF {
             return None;
         }
         let value = entry.data().to_string().ok()?;
-        parts.push(format!("{}={}", kind.short_name().ok()?, escaped(&value)));
+        let part = format!("{}={}", kind.short_name().ok()?, escaped(&value));
+        text = match text.is_empty() {
+            true => part,
+            false => format!("{part}{joint}{text}"),
+        };
     }
-    parts.reverse();
-    Some(parts.join(","))
+    Some(text)
+}
+
+/// What stands between each entry of a name in DER and the one before it: a name is a sequence of sets,
+/// and openssl's own list of entries does not tell which of them share one.
+fn joints(name: &[u8]) -> Option<Vec<char>> {
+    let mut joints = Vec::new();
+    let (mut sets, _) = element(name)?;
+    while !sets.is_empty() {
+        let (mut set, rest) = element(sets)?;
+        let mut joint = ',';
+        while !set.is_empty() {
+            joints.push(joint);
+            (joint, set) = ('+', element(set)?.1);
+        }
+        sets = rest;
+    }
+    Some(joints)
+}
+
+/// The content of the first element of DER, and what stands behind it.
+fn element(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (_, rest) = der.split_first()?;
+    let (&first, rest) = rest.split_first()?;
+    let (length, rest) = match first.checked_sub(0x80) {
+        None => (usize::from(first), rest),
+        Some(digits) => {
+            let (digits, rest) = rest.split_at_checked(usize::from(digits))?;
+            let longer = |length: usize, digit: &u8| {
+                length.checked_mul(256)?.checked_add(usize::from(*digit))
+            };
+            (digits.iter().try_fold(0, longer)?, rest)
+        }
+    };
+    rest.split_at_checked(length)
 }
 
 /// A value in which nothing can be taken for the beginning of another part.

@@ -17,10 +17,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::HttpRequest;
-use actix_web::http::StatusCode;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::middleware::Next;
 use actix_web::rt::net::TcpStream;
 use actix_web::rt::time::timeout;
+use actix_web::{Error, HttpRequest, web};
 use tokio_openssl::SslStream;
 
 use super::connection::Connection;
@@ -142,7 +145,7 @@ impl Transport {
 
     /// Whether the certificates have changed since the request's connection began: it must not go on
     /// with what was trusted then.
-    pub fn is_outdated(&self, request: &HttpRequest) -> bool {
+    fn is_outdated(&self, request: &HttpRequest) -> bool {
         let peer = request.conn_data::<Peer>();
         let trusted = peer.and_then(|peer| peer.trusted.as_ref());
         let files = self.tls.as_ref().zip(trusted);
@@ -160,6 +163,21 @@ impl Transport {
             files.follow().await;
         }
     }
+}
+
+/// Lets a connection end with its next answer, whatever that is, once the certificates have changed.
+pub async fn close_outdated(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let mut answered = next.call(request).await?;
+    let request = answered.request();
+    let transport = request.app_data::<web::Data<Transport>>();
+    if transport.is_some_and(|transport| transport.is_outdated(request)) {
+        let head = answered.response_mut().head_mut();
+        head.set_connection_type(ConnectionType::Close);
+    }
+    Ok(answered)
 }
 
 /// The encrypted stream, and how its peer's certificate was accepted.

@@ -4,8 +4,11 @@ use std::time::{Duration, Instant};
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use openssl::x509::X509Name;
+
 use super::Peer;
 use super::admission::Admission;
+use super::certificate::written;
 use super::refusals::{self, Refusals};
 use crate::settings::{Overrides, ReceiverSettings, Settings};
 use crate::telemetry::Metrics;
@@ -29,6 +32,22 @@ fn admitted(text: &str, address: &str, headers: &[(&str, &str)]) -> Result<Strin
     }
     let peer = Peer::plain(Some(address.parse().unwrap()));
     Admission::new(&settings(text)).admit(&peer, &map)
+}
+
+#[test]
+fn parts_of_a_subject_that_stand_together_are_joined_as_openssl_joins_them() {
+    // C=US, O="Sender, Inc." with OU=Cards, CN=ws; as `openssl req -multivalue-rdn` makes it.
+    let together = "303f310b30090603550406130255533123300c060355040b0c0543617264733013060355040a\
+                    0c0c53656e6465722c20496e632e310b300906035504030c027773";
+    let apart = "303b310b3009060355040613025553310e300c060355040b0c054361726473310f300d06035504\
+                 0a0c0653656e646572310b300906035504030c027773";
+    let read = |hex: &str| {
+        let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+        let der = Vec::from_iter((0..hex.len()).step_by(2).map(byte));
+        written(&X509Name::from_der(&der).unwrap()).unwrap()
+    };
+    assert_eq!(read(together), "CN=ws,O=Sender\\, Inc.+OU=Cards,C=US");
+    assert_eq!(read(apart), "CN=ws,O=Sender,OU=Cards,C=US");
 }
 
 const BY_ADDRESS: &str = "[receiver.proxy]\ntrusted = [\"10.0.0.0/8\"]";

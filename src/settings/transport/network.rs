@@ -60,6 +60,13 @@ impl TryFrom<String> for Network {
         if under(bits(address), prefix) != bits(address) {
             return Err("the network's address has bits beyond its prefix");
         }
-        Ok(Self { address, prefix })
+        // Senders are compared as what they are: so is a network of IPv4 that is written as IPv6.
+        match (address, address.to_canonical()) {
+            (IpAddr::V6(_), address @ IpAddr::V4(_)) => {
+                let prefix = prefix.checked_sub(96).ok_or(wrong)?;
+                Ok(Self { address, prefix })
+            }
+            (address, _) => Ok(Self { address, prefix }),
+        }
     }
 }

@@ -27,6 +27,8 @@ fn a_network_holds_the_addresses_under_its_prefix_and_no_others() {
         ("fd00::/8", "fdff::1", "fe00::1"),
         ("::1", "::1", "::2"),
         ("::/8", "00ff::1", "10.1.0.1"),
+        ("::ffff:10.0.0.1", "10.0.0.1", "10.0.0.2"),
+        ("::ffff:10.1.0.0/112", "::ffff:10.1.2.3", "10.2.0.1"),
     ] {
         let network = network(written).unwrap();
         assert!(network.contains(inside.parse().unwrap()), "{written}");
@@ -42,7 +44,9 @@ fn a_network_holds_the_addresses_under_its_prefix_and_no_others() {
     ] {
         assert!(network(wrong).is_err(), "{wrong}");
     }
-    assert!(network("0.0.0.0/0").unwrap().is_everybody());
+    for everybody in ["0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96"] {
+        assert!(network(everybody).unwrap().is_everybody(), "{everybody}");
+    }
 }
 
 #[test]

@@ -61,17 +61,21 @@ pub fn shop_with_every_secret(backend: Backend, keys: &KeyFolder) -> Shop {
     shop
 }
 
-/// The values of a sealed column, each with the row it belongs to.
+/// The values of a sealed column, each with what it is bound to.
 pub fn values(database: &TestDatabase, of: &SealedColumn) -> Vec<(String, Vec<u8>)> {
     let SealedColumn {
-        table, column, row, ..
+        table,
+        column,
+        row,
+        bound_to,
+        ..
     } = of;
     let shown = match database {
         TestDatabase::Sqlite { .. } => format!("hex({column})"),
         TestDatabase::Postgres { .. } => format!("encode({column}, 'hex')"),
     };
     let query = format!(
-        "SELECT {row} || ' ' || {shown} AS text FROM {table} WHERE {column} IS NOT NULL ORDER BY {row}"
+        "SELECT {bound_to} || ' ' || {shown} AS text FROM {table} WHERE {column} IS NOT NULL ORDER BY {row}"
     );
     let read = |text: String| {
         let (row, hex) = text.split_once(' ').unwrap();

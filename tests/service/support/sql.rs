@@ -35,6 +35,22 @@ impl Connected {
     }
 }
 
+/// The number that a query gives on a database of this address.
+pub fn number_at(url: &str, sql: &str) -> i64 {
+    let query = sql_query(sql);
+    let row: QueryResult<Number> = match url.starts_with("postgres") {
+        true => query.get_result(&mut PgConnection::establish(url).unwrap()),
+        false => query.get_result(&mut SqliteConnection::establish(url).unwrap()),
+    };
+    row.unwrap().number
+}
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    number: i64,
+}
+
 /// Stands in the way of others until dropped.
 pub struct Held {
     _until_dropped: Connected,
