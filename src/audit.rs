@@ -30,6 +30,9 @@ pub enum Act {
     ApiKeyRevoked,
     /// A key was refused at the API.
     AccessRefused,
+    /// A person signed in to the console, or out of it.
+    SignedIn,
+    SignedOut,
     /// A person read something; the object says what.
     Read,
     ServiceStarted,
@@ -64,6 +67,8 @@ impl Act {
             Self::ApiKeyCreated => "api-key.create",
             Self::ApiKeyRevoked => "api-key.revoke",
             Self::AccessRefused => "access.refused",
+            Self::SignedIn => "console.sign-in",
+            Self::SignedOut => "console.sign-out",
             Self::Read => "read",
             Self::ServiceStarted => "service.start",
             Self::ServiceStopped => "service.stop",

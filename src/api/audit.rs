@@ -59,7 +59,7 @@ impl Refused {
 }
 
 /// The path of a request, as it is recorded; only its route where a full number could stand in it.
-pub(super) fn path(request: &ServiceRequest) -> String {
+pub(crate) fn path(request: &ServiceRequest) -> String {
     let path = request.uri().path();
     // Our own ids are UUIDs, an item's with a dot and a number behind it.
     let is_ours = |segment: &str| {
@@ -75,7 +75,7 @@ pub(super) fn path(request: &ServiceRequest) -> String {
 
 impl Api {
     /// The same API, on behalf of its caller.
-    pub(super) fn by(&self, caller: &Caller) -> web::Data<Self> {
+    pub(crate) fn by(&self, caller: &Caller) -> web::Data<Self> {
         let store = self.store.acting(caller.actor.clone());
         web::Data::new(Self {
             store,
@@ -84,7 +84,7 @@ impl Api {
     }
 
     /// Records what a person has read, before it is answered.
-    pub(super) async fn record_read(
+    pub(crate) async fn record_read(
         &self,
         actor: Actor,
         path: String,
@@ -122,7 +122,8 @@ impl Api {
             .await
     }
 
-    async fn record(
+    /// Records an act that changes nothing in the database.
+    pub(crate) async fn record(
         &self,
         actor: Actor,
         act: Act,

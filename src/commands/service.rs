@@ -12,6 +12,7 @@ use super::keys::exposed_files;
 use super::service_record::{ServiceRecord, StartFault};
 use super::{programs, servers};
 use crate::api::{Api, Failures, Refused, Streams};
+use crate::console::Console;
 use crate::dispatcher::{Calls, CallsSettings, Dispatcher};
 use crate::jose::{KeyError, KeyFolder, StorageKeys};
 use crate::processor::{Processor, Running, Trouble};
@@ -143,6 +144,7 @@ impl Service {
             failures: Failures::default(),
             refused: Refused::default(),
         };
+        let console = Console::new(api_state, transport.clone());
         let receiver_state = intake
             .as_ref()
             .zip(transport)
@@ -156,7 +158,7 @@ impl Service {
             });
         let public_address = public.as_ref().map(TcpListener::local_addr).transpose()?;
         let api_address = api.local_addr()?;
-        let listeners = (receiver_state.zip(public), (api_state, api));
+        let listeners = (receiver_state.zip(public), (console, api));
         let (stop, servers) = servers::start(listeners)?;
         Ok(Self {
             public: public_address,

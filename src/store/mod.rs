@@ -22,12 +22,14 @@ mod idempotency;
 mod migrations;
 mod notifications;
 mod outbox;
+mod overview;
 mod registrations;
 mod replays;
 mod resealing;
 mod retention;
 mod schema;
 mod sealed_columns;
+mod timeline;
 mod tx;
 mod url;
 
@@ -49,16 +51,18 @@ pub use error::StoreError;
 pub use events::EventRow;
 pub use idempotency::AnsweredRequest;
 pub use notifications::{
-    DecidedBefore, KeptContent, NotificationFilter, NotificationRow, NotificationView,
+    DecidedBefore, Explained, KeptContent, NotificationFilter, NotificationRow, NotificationView,
 };
 pub use outbox::{
     CREDENTIALS, Claim, ClaimedJob, Ending, JobFilter, JobState, JobView, KINDS, TOKEN_STATUS,
 };
+pub use overview::{InMinute, LATEST, Stuck};
 pub use registrations::RegistrationRow;
 pub use replays::Replay;
 pub use resealing::{Renewed, Scanned};
 pub use retention::{PurgedBatch, RetentionClass};
 pub use sealed_columns::{SEALED, SealedColumn};
+pub use timeline::{Happened, Moment, TimelineCursor};
 pub use tx::Tx;
 pub use url::DatabaseUrl;
 

@@ -95,7 +95,7 @@ fn list(common: &Common, filter: &JobFilter, as_json: bool) -> Result<(), Failur
     let cells = |job: &JobView| {
         vec![
             job.id.clone(),
-            kind_words(job),
+            views::kind_words(job),
             job.card_id.clone(),
             job.state.clone(),
             job.attempts.to_string(),
@@ -160,14 +160,6 @@ fn show(common: &Common, id: &str, as_json: bool) -> Result<(), Failure> {
         .into_iter()
         .map(|(name, value)| vec![name.to_owned(), value]);
     Ok(print_table(&["", ""], lines)?)
-}
-
-/// What kind of call it is, with the command that it carries, if it carries one.
-pub(super) fn kind_words(job: &JobView) -> String {
-    match &job.command {
-        Some(command) => format!("{} {command}", job.kind),
-        None => job.kind.clone(),
-    }
 }
 
 /// When a call is made (again), while it waits.

@@ -13,7 +13,7 @@ use super::{StoreError, Tx};
 use crate::domain::{Change, Flag, Hold, TraceStep, Verdict};
 use crate::jose::KeyedDigest;
 
-pub use reading::{KeptContent, NotificationFilter, NotificationView};
+pub use reading::{Explained, KeptContent, NotificationFilter, NotificationView};
 
 /// An item with the decision on it, to be recorded.
 #[derive(Clone)]

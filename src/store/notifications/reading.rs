@@ -7,7 +7,7 @@ use super::{Stored, from_json};
 use crate::domain::{Change, Flag, TraceStep};
 use crate::jose::{DigestSource, KeyedDigest};
 use crate::store::schema::notifications;
-use crate::store::{StoreError, Tx};
+use crate::store::{JobView, Replay, StoreError, Tx};
 
 /// An item as operators see it: nothing sealed in it.
 #[derive(Debug, Clone)]
@@ -29,13 +29,35 @@ pub struct NotificationView {
     pub trace: Vec<TraceStep>,
 }
 
+impl NotificationView {
+    /// The verdict with what holds the item, if anything does.
+    pub fn verdict_words(&self) -> String {
+        match &self.hold {
+            Some(hold) => format!("{}({hold})", self.verdict),
+            None => self.verdict.clone(),
+        }
+    }
+}
+
+/// An item with what followed from it: how its verdict came about.
+pub struct Explained {
+    pub notification: NotificationView,
+    /// The calls that followed.
+    pub jobs: Vec<JobView>,
+    pub replays: Vec<Replay>,
+}
+
 /// Which items to list; the latest come first.
 #[derive(Debug, Default, Clone)]
 pub struct NotificationFilter {
     pub card_id: Option<String>,
     pub verdict: Option<String>,
+    /// Mastercard's reason code.
+    pub reason: Option<String>,
     /// Only items received at this time or later, milliseconds since 1970, UTC.
     pub since: Option<i64>,
+    /// Only items received before this time.
+    pub until: Option<i64>,
     /// Only items that arrived before this one.
     pub after: Option<String>,
     pub limit: i64,
@@ -65,6 +87,18 @@ impl Tx<'_> {
             .first(self.connection)
             .optional()?;
         row.map(view).transpose()
+    }
+
+    /// One item with what followed from it, if it is known.
+    pub fn explained(&mut self, id: &str) -> Result<Option<Explained>, StoreError> {
+        let Some(notification) = self.notification(id)? else {
+            return Ok(None);
+        };
+        Ok(Some(Explained {
+            notification,
+            jobs: self.jobs_of_notification(id)?,
+            replays: self.replays_of(id)?,
+        }))
     }
 
     /// Items, the latest arrival first. One whose row is damaged is left out and logged; the page
@@ -123,8 +157,14 @@ impl Tx<'_> {
         if let Some(verdict) = &filter.verdict {
             query = query.filter(notifications::verdict.eq(verdict));
         }
+        if let Some(reason) = &filter.reason {
+            query = query.filter(notifications::reason.eq(reason));
+        }
         if let Some(since) = filter.since {
             query = query.filter(notifications::received_at.ge(since));
+        }
+        if let Some(until) = filter.until {
+            query = query.filter(notifications::received_at.lt(until));
         }
         if let Some((sequence, index)) = before {
             let same = notifications::delivery_sequence.eq(sequence);
