@@ -48,6 +48,7 @@ pub(super) async fn list(
         card_id: query.card,
         after: query.after,
         limit,
+        ..JobFilter::default()
     };
     let rows = api.read(move |tx| tx.list_jobs(&filter)).await?;
     Ok(HttpResponse::Ok().json(views::JobPage::new(&rows, limit)))

@@ -59,6 +59,7 @@ impl Console {
             .wrap(from_fn(guard::protect))
             .route("/style.css", web::get().to(style))
             .route("/script.js", web::get().to(script))
+            .route("/icon.svg", web::get().to(icon))
             .route("/sign-in", web::get().to(sign_in::form))
             .route("/sign-in", web::post().to(sign_in::enter))
             .route("/sign-out", signed_in(web::post().to(sign_in::leave)))
@@ -108,6 +109,10 @@ async fn style() -> HttpResponse {
 
 async fn script() -> HttpResponse {
     file("text/javascript; charset=utf-8", include_str!("script.js"))
+}
+
+async fn icon() -> HttpResponse {
+    file("image/svg+xml", include_str!("icon.svg"))
 }
 
 fn file(kind: &'static str, content: &'static str) -> HttpResponse {

@@ -16,7 +16,7 @@ use crate::api::views::{self, Job};
 use crate::api::{Api, blocking, storage_failed};
 use crate::dispatcher::{NOT_OVER, Operated, discard_call, discard_reason};
 use crate::receiver::problem::Problem;
-use crate::store::{JobFilter, JobState, JobView, KINDS};
+use crate::store::{JobFilter, JobState, JobView, KINDS, OPEN};
 
 const SECTION: &str = "Outbox";
 
@@ -50,6 +50,7 @@ pub async fn list(
     let filter = filter.into_inner().tidied()?;
     let chosen = JobFilter {
         state: filter.state.clone(),
+        is_open: filter.state.is_none(),
         kind: filter.kind.clone(),
         card_id: filter.card.clone(),
         after: filter.after.clone(),
@@ -72,13 +73,6 @@ pub async fn list(
     })
 }
 
-/// The states of calls that are not over, and those of the others.
-const OPEN: [JobState; 4] = [
-    JobState::Waiting,
-    JobState::Running,
-    JobState::Parked,
-    JobState::Dead,
-];
 const STATES: [&str; 6] = ["waiting", "running", "parked", "dead", "done", "discarded"];
 
 impl Filter {

@@ -207,8 +207,8 @@ impl Console {
 fn piles(stuck: &Stuck) -> impl Iterator<Item = Attention> + '_ {
     let held = stuck.held.iter().map(|(verdict, hold, count)| Attention {
         what: match hold {
-            Some(hold) => format!("{count} notifications are {verdict}: {hold}."),
-            None => format!("{count} notifications are {verdict}."),
+            Some(hold) => format!("Notifications {verdict}, {hold}: {count}"),
+            None => format!("Notifications {verdict}: {count}"),
         },
         place: format!("/console/notifications?verdict={verdict}"),
         is_urgent: false,
@@ -217,7 +217,7 @@ fn piles(stuck: &Stuck) -> impl Iterator<Item = Attention> + '_ {
         |(_, state, count): &&(&str, &str, i64)| *count > 0 && ["parked", "dead"].contains(state);
     let calls = stuck.calls.iter().filter(needs);
     let calls = calls.map(|(kind, state, count)| Attention {
-        what: format!("{count} calls {kind} are {state}."),
+        what: format!("Calls {state}, {kind}: {count}"),
         place: format!("/console/outbox?state={state}&kind={kind}"),
         is_urgent: *state == "dead",
     });

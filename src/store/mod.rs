@@ -54,7 +54,7 @@ pub use notifications::{
     DecidedBefore, Explained, KeptContent, NotificationFilter, NotificationRow, NotificationView,
 };
 pub use outbox::{
-    CREDENTIALS, Claim, ClaimedJob, Ending, JobFilter, JobState, JobView, KINDS, TOKEN_STATUS,
+    CREDENTIALS, Claim, ClaimedJob, Ending, JobFilter, JobState, JobView, KINDS, OPEN, TOKEN_STATUS,
 };
 pub use overview::{InMinute, LATEST, Stuck};
 pub use registrations::RegistrationRow;

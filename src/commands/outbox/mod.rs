@@ -76,6 +76,7 @@ pub fn run(common: &Common, command: OutboxCommand) -> Result<(), Failure> {
                 card_id: card,
                 after: page.after,
                 limit: page.limit,
+                ..JobFilter::default()
             };
             list(common, &filter, page.json)
         }

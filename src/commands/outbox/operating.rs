@@ -76,9 +76,9 @@ fn chosen(store: &Store, args: &RetryArgs) -> Result<Vec<String>, Failure> {
         let filter = JobFilter {
             state: Some(args.state.clone()),
             kind: args.kind.clone(),
-            card_id: None,
             after: ids.last().cloned(),
             limit: PAGE,
+            ..JobFilter::default()
         };
         let page = store.read(|tx| tx.list_jobs(&filter))?;
         if page.is_empty() {
