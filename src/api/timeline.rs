@@ -17,8 +17,9 @@ pub(super) struct TimelineQuery {
     limit: Option<i64>,
 }
 
-/// What happened to a card: notifications, registrations, answers, calls and what operators did; the
-/// latest first. Also of a card that has ended.
+/// What happened to a card, the latest first.
+///
+/// Notifications, registrations, answers, calls, and what operators did. Also of a card that has ended.
 #[utoipa::path(
     get, path = "/v1/cards/{id}/timeline", operation_id = "showTimeline", tag = "cards",
     params(("id" = String, Path), TimelineQuery),

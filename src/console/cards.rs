@@ -11,7 +11,7 @@ use crate::api::query::{card_id, no_control};
 use crate::api::readiness::Readiness;
 use crate::api::refusals::UNKNOWN_CARD;
 use crate::api::timeline::cursor;
-use crate::api::views::{Card, Timeline};
+use crate::api::views::{Card, Timeline, next};
 use crate::store::{CardFilter, StoreError, Tx};
 
 const SECTION: &str = "Cards";
@@ -61,27 +61,16 @@ pub async fn list(
     console: web::Data<Console>,
 ) -> Result<HttpResponse, Fault> {
     let search = search.into_inner().tidied()?;
-    let (id, last_four) = (search.id.clone(), search.last_four.clone());
-    let filter = search.filter();
-    let found = match id {
-        Some(id) => {
-            {
-                let id = card_id(&id)?;
-                console.api.read(move |tx| {
-                    let cards = tx.card(&id)?.iter().map(Card::from).collect();
-                    let next = None;
-                    Ok(Found { cards, next })
-                })
-            }
-            .await?
-        }
-        None => {
-            console
-                .api
-                .read(move |tx| find(tx, filter, last_four.as_deref()))
-                .await?
-        }
-    };
+    let id = search.id.as_deref().map(card_id).transpose()?;
+    let (filter, digits) = (search.filter(), search.last_four.clone());
+    let found = console.api.read(move |tx| match id {
+        Some(id) => Ok(Found {
+            cards: tx.card(&id)?.iter().map(Card::from).collect(),
+            next: None,
+        }),
+        None => find(tx, &filter, digits.as_deref()),
+    });
+    let found = found.await?;
     html(&ListPage {
         frame: Frame::new(&signed_in, SECTION, SECTION),
         search,
@@ -129,9 +118,9 @@ impl Search {
 
 /// The cards of a page. Digits are compared with those that are shown, so that a search finds out nothing
 /// that a look does not.
-fn find(tx: &mut Tx<'_>, filter: CardFilter, digits: Option<&str>) -> Result<Found, StoreError> {
-    let rows = tx.list_cards(&filter)?;
-    let next = crate::api::views::next(&rows, filter.limit, |row| row.card.id.to_string());
+fn find(tx: &mut Tx<'_>, filter: &CardFilter, digits: Option<&str>) -> Result<Found, StoreError> {
+    let rows = tx.list_cards(filter)?;
+    let next = next(&rows, filter.limit, |row| row.card.id.to_string());
     let cards = rows.iter().map(Card::from);
     let cards = cards.filter(|card| digits.is_none_or(|digits| ends_in(card, digits)));
     Ok(Found {

@@ -124,7 +124,10 @@ pub async fn show(
     html(&NotificationPage {
         frame,
         notification: Notification::from(&explained.notification),
-        flags: plain(&json!(explained.notification.flags)),
+        flags: match explained.notification.flags.is_empty() {
+            true => "none".to_owned(),
+            false => plain(&json!(explained.notification.flags)),
+        },
         jobs: explained.jobs.iter().map(Job::from).collect(),
         explained: &explained,
     })

@@ -58,6 +58,10 @@ pub async fn enter(
     let object = "console".to_owned();
     let recorded = api.record(caller.actor, Act::SignedIn, object, "done", Value::Null);
     recorded.await?;
+    // Whoever signs in anew leaves no session behind.
+    if let Some(earlier) = token(request.headers()) {
+        console.sessions.end(earlier);
+    }
     let begun = console.sessions.begin(caller.digest, api.clock.now());
     let token = begun.map_err(|_| no_randomness())?;
     // The listener speaks plain HTTP; a proxy before it that ends TLS says so.

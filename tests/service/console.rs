@@ -131,6 +131,9 @@ fn each_page_is_recorded_under_the_keys_name_before_it_is_answered(
 ) {
     let app = App::spawn(backend);
     let key = app.new_key(AccessRole::Ops, "night-shift");
+    app.deliver(&plain(&[refresh("mine", START, NUMBER_1, ("12", "2031"))]));
+    sql(&app.database).execute("UPDATE outbox SET state = 'parked'");
+    let call = app.jobs("mine")[0].id.clone();
     let visitor = app.sign_in(&key);
     let mut watch = Watch::begin(&app.database);
     for page in PAGES {
@@ -159,6 +162,9 @@ fn each_page_is_recorded_under_the_keys_name_before_it_is_answered(
             refused.body
         );
     }
+    let retried = visitor.send(&format!("/console/outbox/{call}/retry"), &[]);
+    assert_eq!(retried.status, 503);
+    assert_eq!(app.jobs("mine")[0].state, "parked", "and nothing is done");
     let refused = app.try_to_sign_in(&key);
     assert_eq!((refused.status, refused.header("set-cookie")), (503, None));
 }

@@ -2,7 +2,7 @@
 //! in the dark, and that the policy in their headers stops nothing of their own.
 
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokenkeep::api::access::AccessRole;
 use tokenkeep::settings::Role;
 
@@ -73,7 +73,7 @@ fn a_held_notification_is_found_explained_and_replayed_by_keyboard_alone(
     for shown in [
         "quarantined (unknown-key)",
         "How it was decided",
-        "It changed nothing",
+        "get_card",
     ] {
         assert!(text.contains(shown), "{shown}: {text}");
     }
@@ -99,7 +99,7 @@ fn a_held_notification_is_found_explained_and_replayed_by_keyboard_alone(
     }
     assert!(!text.contains(NUMBER_1), "{text}");
     assert_eq!(app.verdicts(CARD), ["applied"]);
-    assert_eq!(browser.complaints().len(), 0, "{:?}", browser.complaints());
+    assert_eq!(browser.complaints(), Vec::<Value>::new());
     println!("K-01 found, explained and replayed by keyboard alone");
 }
 
@@ -149,7 +149,7 @@ fn pages_fit_a_phone_and_have_enough_contrast_in_light_and_dark() {
             least = least.min(contrast);
         }
     }
-    assert_eq!(browser.complaints().len(), 0, "{:?}", browser.complaints());
+    assert_eq!(browser.complaints(), Vec::<Value>::new());
     println!(
         "K-02 {} pages fit, the least contrast is {least:.1}",
         pages.len()

@@ -73,6 +73,7 @@ fn everything_that_happened_to_a_card_stands_in_one_order_the_latest_first(
             "call cryptogram discarded no longer due",
             "notification TOKEN_REFRESH applied first-token",
             "act card.register created api:app",
+            "call get_card discarded the card has ended",
             "registration registered",
         ]
     );

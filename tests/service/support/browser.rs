@@ -129,10 +129,11 @@ impl Browser {
         self.get("/cookie").as_array().unwrap().clone()
     }
 
-    /// What the pages have complained of since it was asked for last.
+    /// What the pages have complained of since it was asked for last, without the statuses of answers.
     pub fn complaints(&self) -> Vec<Value> {
         let log = self.post("/se/log", &json!({ "type": "browser" }));
-        log.as_array().cloned().unwrap_or_default()
+        let all = log.as_array().cloned().unwrap_or_default().into_iter();
+        all.filter(|entry| entry["source"] != "network").collect()
     }
 
     /// As a phone, or dark, or both, or neither.
