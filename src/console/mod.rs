@@ -5,6 +5,7 @@
 //! no full number; and does what it may do there, by the same functions. Everything is recorded under
 //! the key's name, or not answered.
 
+mod attention;
 mod cards;
 mod guard;
 mod keys;

@@ -4,17 +4,15 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::Console;
+use super::attention::{Attention, attention};
 use super::guard::SignedIn;
 use super::page::{Fault, Frame, html, lasting};
 use super::plot::{MINUTES, Plot};
-use crate::dispatcher::{LaneView, Stop};
+use crate::dispatcher::LaneView;
 use crate::store::{InMinute, LATEST, StoreError, Stuck, Tx};
 
 const SECTION: &str = "Overview";
 const MINUTE_MS: i64 = 60_000;
-/// Deliveries are decided within seconds; a deletion is confirmed within an hour.
-const LATE_DECISION_MS: i64 = 60_000;
-const LATE_DELETION_MS: i64 = 60 * MINUTE_MS;
 
 #[derive(Template)]
 #[template(path = "overview.html")]
@@ -22,19 +20,11 @@ struct OverviewPage {
     frame: Frame,
     attention: Vec<Attention>,
     figures: Vec<Figure>,
-    plots: Vec<Plot>,
+    plots: [Plot; 3],
     /// Whether more happened in the hour than was counted.
     is_cut: bool,
     cards: Vec<(String, i64)>,
     programs: Vec<LaneView>,
-}
-
-/// Something that needs a human.
-struct Attention {
-    what: String,
-    /// Where it can be looked at.
-    place: String,
-    is_urgent: bool,
 }
 
 /// One number, with what it is.
@@ -74,7 +64,13 @@ pub async fn show(
     let of = |counts: &[InMinute]| counts.iter().map(|minute| minute.count).sum::<i64>();
     html(&OverviewPage {
         frame: Frame::new(&signed_in, SECTION, SECTION),
-        attention: console.attention(&stuck, &programs, now),
+        attention: attention(
+            console.api.trouble.current(),
+            &stuck,
+            &programs,
+            &console.certificates(),
+            now,
+        ),
         figures: figures(&stuck, &times, now),
         is_cut: of(&accepted).max(of(&decided)) >= LATEST,
         plots: plots(&accepted, &decided, now),
@@ -94,31 +90,23 @@ fn read(tx: &mut Tx<'_>, now: i64) -> Result<Read, StoreError> {
     })
 }
 
-fn plots(accepted: &[InMinute], decided: &[InMinute], now: i64) -> Vec<Plot> {
-    let plot = |title, counts: &[InMinute], words: &[&str]| {
-        let fits = |minute: &&InMinute| words.contains(&&*minute.what);
-        let mut by_minute = std::collections::BTreeMap::<i64, i64>::new();
-        for minute in counts.iter().filter(fits) {
-            *by_minute.entry(minute.minute).or_default() += minute.count;
-        }
-        Plot::new(title, now / MINUTE_MS, by_minute.into_iter())
-    };
-    vec![
-        plot("Deliveries accepted", accepted, &["accepted"]),
-        plot("Notifications applied", decided, &["applied"]),
-        plot("Parked or quarantined", decided, &["parked", "quarantined"]),
+fn plots(accepted: &[InMinute], decided: &[InMinute], now: i64) -> [Plot; 3] {
+    let held = ["parked", "quarantined"];
+    let last = now / MINUTE_MS;
+    [
+        Plot::new("Deliveries accepted", accepted, &["accepted"], last),
+        Plot::new("Notifications applied", decided, &["applied"], last),
+        Plot::new("Parked or quarantined", decided, &held, last),
     ]
 }
 
 fn figures(stuck: &Stuck, times: &[i64], now: i64) -> Vec<Figure> {
-    // The greatest of the lower nine tenths, or ninety-nine hundredths.
-    let part = |hundredths: usize| {
-        times.get((times.len() * hundredths / 100).min(times.len().saturating_sub(1)))
+    let none = || "none".to_owned();
+    let time = |hundredths: usize| {
+        let place = times.len().saturating_sub(1) * hundredths / 100;
+        times.get(place).map_or_else(none, |time| lasting(*time))
     };
-    let time =
-        |hundredths| part(hundredths).map_or_else(|| "none".to_owned(), |time| lasting(*time));
-    let since =
-        |at: Option<i64>| at.map_or_else(|| "none".to_owned(), |at| lasting((now - at).max(0)));
+    let since = |at: Option<i64>| at.map_or_else(none, |at| lasting((now - at).max(0)));
     let calls = |state: &str| -> String {
         let of_state = stuck.calls.iter().filter(|(_, name, _)| *name == state);
         of_state.map(|(.., count)| count).sum::<i64>().to_string()
@@ -137,89 +125,4 @@ fn figures(stuck: &Stuck, times: &[i64], now: i64) -> Vec<Figure> {
             since(stuck.deleting_since),
         ),
     ]
-}
-
-impl Console {
-    /// What needs a human, the most urgent first.
-    fn attention(&self, stuck: &Stuck, programs: &[LaneView], now: i64) -> Vec<Attention> {
-        let mut all = Vec::new();
-        let mut urgent = |what: String, place: &str| {
-            let place = place.to_owned();
-            all.push(Attention {
-                what,
-                place,
-                is_urgent: true,
-            });
-        };
-        if let Some(trouble) = self.api.trouble.current() {
-            urgent(
-                format!("Nothing is processed: {trouble}."),
-                "/console/notifications",
-            );
-        }
-        let waits = stuck.waiting_since.map(|since| now - since);
-        if let Some(waits) = waits.filter(|waits| *waits > LATE_DECISION_MS) {
-            let lasting = lasting(waits);
-            urgent(
-                format!("A delivery has waited {lasting} to be decided."),
-                "/console/notifications",
-            );
-        }
-        for program in programs {
-            let outbox = "/console/outbox?state=waiting";
-            match program.stop {
-                Some(Stop::Failing) => urgent(
-                    format!(
-                        "{} does not work: its calls are held back.",
-                        program.program
-                    ),
-                    outbox,
-                ),
-                Some(Stop::Denied) => urgent(
-                    format!(
-                        "{} refuses our credential: its calls are held back.",
-                        program.program
-                    ),
-                    outbox,
-                ),
-                None => {}
-            }
-        }
-        let deleting = stuck.deleting_since.map(|since| now - since);
-        if let Some(deleting) = deleting.filter(|deleting| *deleting > LATE_DELETION_MS) {
-            let lasting = lasting(deleting);
-            let what = format!("A deletion is not confirmed since {lasting}.");
-            urgent(what, "/console/outbox?kind=delete_card");
-        }
-        for warning in self
-            .certificates()
-            .iter()
-            .filter_map(super::keys::Key::warning)
-        {
-            urgent(warning, "/console/keys");
-        }
-        all.extend(piles(stuck));
-        all
-    }
-}
-
-/// What lies there until somebody looks at it.
-fn piles(stuck: &Stuck) -> impl Iterator<Item = Attention> + '_ {
-    let held = stuck.held.iter().map(|(verdict, hold, count)| Attention {
-        what: match hold {
-            Some(hold) => format!("Notifications {verdict}, {hold}: {count}"),
-            None => format!("Notifications {verdict}: {count}"),
-        },
-        place: format!("/console/notifications?verdict={verdict}"),
-        is_urgent: false,
-    });
-    let needs =
-        |(_, state, count): &&(&str, &str, i64)| *count > 0 && ["parked", "dead"].contains(state);
-    let calls = stuck.calls.iter().filter(needs);
-    let calls = calls.map(|(kind, state, count)| Attention {
-        what: format!("Calls {state}, {kind}: {count}"),
-        place: format!("/console/outbox?state={state}&kind={kind}"),
-        is_urgent: *state == "dead",
-    });
-    held.chain(calls)
 }

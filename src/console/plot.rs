@@ -1,5 +1,7 @@
 //! A plot of the last hour, minute by minute, as SVG without a style of its own.
 
+use crate::store::InMinute;
+
 /// Minutes of a plot.
 pub const MINUTES: i64 = 60;
 /// The plot's height in its own units; a minute is 10 wide.
@@ -22,22 +24,20 @@ pub struct Bar {
 }
 
 impl Plot {
-    /// The plot of counts by minute; `last` is the minute at its right end.
-    pub fn new(title: &'static str, last: i64, counts: impl Iterator<Item = (i64, i64)>) -> Self {
-        let place = |minute: i64| MINUTES - 1 - (last - minute);
-        let mut shown: Vec<(i64, i64)> = counts
-            .map(|(minute, count)| (place(minute), count))
-            .filter(|(place, count)| (0..MINUTES).contains(place) && *count > 0)
-            .collect();
-        shown.sort_unstable();
-        let most = shown
-            .iter()
-            .map(|(_, count)| *count)
-            .max()
-            .unwrap_or_default();
-        let bar = |(place, count): &(i64, i64)| {
+    /// The plot of what is counted under these words; `last` is the minute at its right end.
+    pub fn new(title: &'static str, counted: &[InMinute], words: &[&str], last: i64) -> Self {
+        let mut counts = [0; MINUTES as usize];
+        for minute in counted.iter().filter(|it| words.contains(&&*it.what)) {
+            let place = usize::try_from(MINUTES - 1 - (last - minute.minute)).ok();
+            if let Some(count) = place.and_then(|place| counts.get_mut(place)) {
+                *count += minute.count;
+            }
+        }
+        let most = counts.iter().copied().max().unwrap_or_default();
+        let bars = (0..).zip(counts).filter(|(_, count)| *count > 0);
+        let bar = |(place, count): (i64, i64)| {
             // One is seen beside many.
-            let height = (count * HEIGHT / most.max(1)).max(2);
+            let height = (count * HEIGHT / most).max(2);
             Bar {
                 x: place * 10,
                 y: HEIGHT - height,
@@ -46,9 +46,9 @@ impl Plot {
         };
         Self {
             title,
-            total: shown.iter().map(|(_, count)| count).sum(),
+            total: counts.iter().sum(),
             most,
-            bars: shown.iter().map(bar).collect(),
+            bars: bars.map(bar).collect(),
         }
     }
 }
@@ -57,22 +57,37 @@ impl Plot {
 mod tests {
     use super::*;
 
+    fn counted(minute: i64, what: &str, count: i64) -> InMinute {
+        let what = what.to_owned();
+        InMinute {
+            minute,
+            what,
+            count,
+        }
+    }
+
     #[test]
     fn the_last_minute_stands_at_the_right_and_the_busiest_is_the_highest() {
-        let counts = [(1000, 4), (999, 1), (941, 2), (940, 9), (998, 0)];
-        let plot = Plot::new("Accepted", 1000, counts.into_iter());
-        let bars: Vec<_> = plot
-            .bars
-            .iter()
-            .map(|bar| (bar.x, bar.y, bar.height))
-            .collect();
-        assert_eq!(bars, [(0, 50, 50), (580, 75, 25), (590, 0, 100)]);
+        let all = [
+            counted(1000, "parked", 3),
+            counted(1000, "quarantined", 1),
+            counted(999, "parked", 1),
+            counted(999, "applied", 50),
+            counted(941, "parked", 2),
+            counted(940, "parked", 9),
+        ];
+        let plot = Plot::new("Held", &all, &["parked", "quarantined"], 1000);
+        let bars = plot.bars.iter().map(|bar| (bar.x, bar.y, bar.height));
+        assert_eq!(
+            Vec::from_iter(bars),
+            [(0, 50, 50), (580, 75, 25), (590, 0, 100)]
+        );
         assert_eq!((plot.total, plot.most), (7, 4));
     }
 
     #[test]
     fn nothing_is_a_plot_too() {
-        let plot = Plot::new("Accepted", 1000, [].into_iter());
+        let plot = Plot::new("Accepted", &[], &["accepted"], 1000);
         assert_eq!((plot.total, plot.most, plot.bars.len()), (0, 0, 0));
     }
 }

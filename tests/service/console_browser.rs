@@ -100,7 +100,6 @@ fn a_held_notification_is_found_explained_and_replayed_by_keyboard_alone(
     assert!(!text.contains(NUMBER_1), "{text}");
     assert_eq!(app.verdicts(CARD), ["applied"]);
     assert_eq!(browser.complaints(), Vec::<Value>::new());
-    println!("K-01 found, explained and replayed by keyboard alone");
 }
 
 #[test]
@@ -151,7 +150,7 @@ fn pages_fit_a_phone_and_have_enough_contrast_in_light_and_dark() {
     }
     assert_eq!(browser.complaints(), Vec::<Value>::new());
     println!(
-        "K-02 {} pages fit, the least contrast is {least:.1}",
+        "{} pages of the console fit, the least contrast is {least:.1}",
         pages.len()
     );
 }
