@@ -14,10 +14,12 @@ use crate::api::body;
 use crate::api::notifications::{rehearse_replay, replay_now};
 use crate::api::query::no_control;
 use crate::api::refusals::{UNKNOWN_NOTIFICATION, WRONG_QUERY, WRONG_REPLAY};
-use crate::api::views::{self, Job, Notification, Replayed, plain};
-use crate::store::{Explained, NotificationFilter, NotificationView, Replay};
+use crate::api::views::{Job, Notification, Replayed, plain};
+use crate::store::{Explained, FoundNotifications, NotificationFilter, Replay};
 
 const SECTION: &str = "Notifications";
+/// A page looks through so many at most: nobody waits for a reason that does not occur.
+const LOOKED_THROUGH: i64 = 100_000;
 
 /// What a list is filtered by, as the form sends it.
 #[derive(Deserialize)]
@@ -35,9 +37,7 @@ pub struct Filter {
 struct ListPage {
     frame: Frame,
     filter: Filter,
-    rows: Vec<NotificationView>,
-    /// The cursor of the next page, if there is one.
-    next: Option<String>,
+    found: FoundNotifications,
 }
 
 /// Those that a filter chooses, the latest arrival first.
@@ -55,14 +55,15 @@ pub async fn list(
         until: filter.until.as_deref().map(instant).transpose()?,
         after: filter.after.clone(),
         limit: ROWS,
+        ..NotificationFilter::default()
     };
-    let rows = console.api.read(move |tx| tx.list_notifications(&chosen));
-    let rows = rows.await?;
+    let found = console
+        .api
+        .read(move |tx| tx.search_notifications(&chosen, LOOKED_THROUGH));
     html(&ListPage {
         frame: Frame::new(&signed_in, SECTION, SECTION),
         filter,
-        next: views::next(&rows, ROWS, |row| row.id.clone()),
-        rows,
+        found: found.await?,
     })
 }
 

@@ -51,7 +51,8 @@ pub use error::StoreError;
 pub use events::EventRow;
 pub use idempotency::AnsweredRequest;
 pub use notifications::{
-    DecidedBefore, Explained, KeptContent, NotificationFilter, NotificationRow, NotificationView,
+    DecidedBefore, Explained, FoundNotifications, KeptContent, NotificationFilter, NotificationRow,
+    NotificationView,
 };
 pub use outbox::{
     CREDENTIALS, Claim, ClaimedJob, Ending, JobFilter, JobState, JobView, KINDS, OPEN, TOKEN_STATUS,

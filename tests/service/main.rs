@@ -66,6 +66,7 @@ mod console;
 mod console_acts;
 mod console_browser;
 mod console_pages;
+mod console_search;
 mod console_timeline;
 mod damage;
 mod demo;

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 use super::{Stored, from_json};
 use crate::domain::{Change, Flag, TraceStep};
 use crate::jose::{DigestSource, KeyedDigest};
+use crate::store::connection::AnyConnection;
 use crate::store::schema::notifications;
 use crate::store::{JobView, Replay, StoreError, Tx};
 
@@ -60,6 +61,8 @@ pub struct NotificationFilter {
     pub until: Option<i64>,
     /// Only items that arrived before this one.
     pub after: Option<String>,
+    /// Only items down to this place in the order of arrival, itself included.
+    pub down_to: Option<(i64, i32)>,
     pub limit: i64,
 }
 
@@ -136,7 +139,7 @@ impl Tx<'_> {
     }
 
     /// Where an item stands in the order of arrival.
-    fn place_of(&mut self, id: &str) -> Result<Option<(i64, i32)>, StoreError> {
+    pub(super) fn place_of(&mut self, id: &str) -> Result<Option<(i64, i32)>, StoreError> {
         Ok(notifications::table
             .filter(notifications::id.eq(id))
             .select((notifications::delivery_sequence, notifications::item_index))
@@ -150,32 +153,11 @@ impl Tx<'_> {
         before: Option<(i64, i32)>,
         limit: i64,
     ) -> Result<Vec<Stored>, StoreError> {
-        let mut query = notifications::table.into_boxed();
-        if let Some(card_id) = &filter.card_id {
-            query = query.filter(notifications::card_id.eq(card_id));
-        }
-        if let Some(verdict) = &filter.verdict {
-            query = query.filter(notifications::verdict.eq(verdict));
-        }
-        if let Some(reason) = &filter.reason {
-            query = query.filter(notifications::reason.eq(reason));
-        }
-        if let Some(since) = filter.since {
-            query = query.filter(notifications::received_at.ge(since));
-        }
-        if let Some(until) = filter.until {
-            query = query.filter(notifications::received_at.lt(until));
-        }
-        if let Some((sequence, index)) = before {
-            let same = notifications::delivery_sequence.eq(sequence);
-            let earlier = same.and(notifications::item_index.lt(index));
-            query = query.filter(notifications::delivery_sequence.lt(sequence).or(earlier));
-        }
         let latest_first = (
             notifications::delivery_sequence.desc(),
             notifications::item_index.desc(),
         );
-        Ok(query
+        Ok(chosen(filter, before)
             .order(latest_first)
             .limit(limit)
             .select(Stored::as_select())
@@ -238,6 +220,40 @@ impl Tx<'_> {
             .count()
             .get_result(self.connection)?)
     }
+}
+
+/// The items that a filter chooses among those before a place.
+pub(super) fn chosen(
+    filter: &NotificationFilter,
+    before: Option<(i64, i32)>,
+) -> notifications::BoxedQuery<'_, <AnyConnection as Connection>::Backend> {
+    let mut query = notifications::table.into_boxed();
+    if let Some(card_id) = &filter.card_id {
+        query = query.filter(notifications::card_id.eq(card_id));
+    }
+    if let Some(verdict) = &filter.verdict {
+        query = query.filter(notifications::verdict.eq(verdict));
+    }
+    if let Some(reason) = &filter.reason {
+        query = query.filter(notifications::reason.eq(reason));
+    }
+    if let Some(since) = filter.since {
+        query = query.filter(notifications::received_at.ge(since));
+    }
+    if let Some(until) = filter.until {
+        query = query.filter(notifications::received_at.lt(until));
+    }
+    if let Some((sequence, index)) = filter.down_to {
+        let same = notifications::delivery_sequence.eq(sequence);
+        let later = same.and(notifications::item_index.ge(index));
+        query = query.filter(notifications::delivery_sequence.gt(sequence).or(later));
+    }
+    if let Some((sequence, index)) = before {
+        let same = notifications::delivery_sequence.eq(sequence);
+        let earlier = same.and(notifications::item_index.lt(index));
+        query = query.filter(notifications::delivery_sequence.lt(sequence).or(earlier));
+    }
+    query
 }
 
 fn view(row: Stored) -> Result<NotificationView, StoreError> {
