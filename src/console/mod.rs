@@ -65,6 +65,7 @@ impl Console {
             .route("/sign-in", web::post().to(sign_in::enter))
             .route("/sign-out", signed_in(web::post().to(sign_in::leave)))
             .route("", signed_in(web::get().to(overview::show)))
+            .route("/", signed_in(web::get().to(overview::show)))
             .route("/cards", signed_in(web::get().to(cards::list)))
             .route("/cards/{id}", signed_in(web::get().to(cards::show)))
             .route(

@@ -192,7 +192,7 @@ fn the_overview_says_what_needs_a_human_and_counts_what_all_processes_did(
 ) {
     let app = App::spawn(backend);
     let visitor = visitor(&app);
-    let page = visitor.page("/console");
+    let page = visitor.page("/console/");
     assert!(page.contains("<p class=\"notice\">Nothing.</p>"), "{page}");
     drop(visitor);
     let app = populated(backend);
