@@ -184,6 +184,22 @@ fn notifications_are_filtered_by_verdict_reason_card_and_time_and_pages_follow_e
     );
     assert_eq!(visitor.open("/console/notifications?card=%00").status, 400);
     assert_eq!(visitor.open("/console/notifications/nobody").status, 404);
+    let twice = visitor.open("/console/notifications?card=a&card=5480980000000099");
+    assert_eq!(twice.status, 400);
+    assert!(
+        twice.body.contains("The address asks for something"),
+        "{}",
+        twice.body
+    );
+    for (method, path) in [
+        ("PUT", "/console/cards"),
+        ("DELETE", "/console"),
+        ("POST", "/console"),
+    ] {
+        let headers = format!("{}Sec-Fetch-Site: same-origin\r\n", visitor.cookie);
+        let refused = app.console(method, path, &headers, "");
+        assert_eq!(refused.status, 404, "{method} {path}");
+    }
 }
 
 #[rstest]
