@@ -50,6 +50,9 @@ acts! {
     ApiKeyRevoked = "api-key.revoke",
     /// A key was refused at the API, or a sender at the public listener.
     AccessRefused = "access.refused",
+    /// A person signed in to the console, or out of it.
+    SignedIn = "console.sign-in",
+    SignedOut = "console.sign-out",
     /// A person read something; the object says what.
     Read = "read",
     ServiceStarted = "service.start",

@@ -4,6 +4,8 @@
 //!
 //! * [`commands`]: the command line, one file a command, and the service that `serve` and `demo` run.
 //! * [`api`]: what the merchant's systems call, on a listener of its own; keys with roles.
+//! * [`console`]: what merchant operations look at, in a browser: what came, what became of it, what is
+//!   stuck; replays and calls in their hands. Pages of the API's listener, behind a sign-in with an ops key.
 //! * [`receiver`]: `POST /notifications/card`. Keeps what comes durably, then answers. Never decrypts.
 //! * [`processor`]: deliveries become verdicts: opens on all cores, decides in the order of arrival,
 //!   one transaction a batch. Registrations go through the same decision.
@@ -28,7 +30,7 @@
 //! * [`settings`]: every setting with its default, its meaning, its check.
 //! * [`telemetry`]: logs, metrics, the clock and whether it can be believed.
 //!
-//! Arrows go down only: `commands → api → {receiver, processor, dispatcher, sandbox} → {mastercard,
+//! Arrows go down only: `commands → console → api → {receiver, processor, dispatcher, sandbox} → {mastercard,
 //! alliance, store, notification} → upstream → {audit, domain, jose, settings, telemetry}`; [`domain`] imports nothing of ours.
 //!
 //! # A TOKEN_REFRESH on its way through the house
@@ -52,6 +54,7 @@ pub mod alliance;
 pub mod api;
 pub mod audit;
 pub mod commands;
+pub mod console;
 pub mod dispatcher;
 pub mod domain;
 pub mod jose;

@@ -1,5 +1,6 @@
 //! API keys: who may ask for what.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use actix_web::body::MessageBody;
@@ -41,13 +42,14 @@ impl AccessRole {
 
 /// A new key: 256 random bits behind a prefix that says what it is.
 pub fn new_key(role: AccessRole) -> Result<String, openssl::error::ErrorStack> {
+    Ok(format!("tk_{}_{}", role.name(), random_text()?))
+}
+
+/// 256 random bits that nobody can guess, as text.
+pub(crate) fn random_text() -> Result<String, openssl::error::ErrorStack> {
     let mut random = [0_u8; 32];
     openssl::rand::rand_bytes(&mut random)?;
-    Ok(format!(
-        "tk_{}_{}",
-        role.name(),
-        URL_SAFE_NO_PAD.encode(random)
-    ))
+    Ok(URL_SAFE_NO_PAD.encode(random))
 }
 
 /// What is kept of a key. It has 256 random bits, so an unsalted hash gives nothing away, and being
@@ -58,7 +60,7 @@ pub fn digest(key: &str) -> String {
 
 /// Whose key a request came with. Handlers find it among the data of their request.
 #[derive(Clone)]
-pub(super) struct Caller {
+pub struct Caller {
     /// The key's name.
     pub name: String,
     pub digest: String,
@@ -68,9 +70,9 @@ pub(super) struct Caller {
 }
 
 /// Why a request does not pass, and whose key it came with, if that is known.
-struct Turned {
-    key: Option<String>,
-    problem: Problem,
+pub(crate) struct Turned {
+    pub key: Option<String>,
+    pub problem: Problem,
 }
 
 impl From<Problem> for Turned {
@@ -89,11 +91,7 @@ pub(super) async fn admit(
     let caller = match api.caller(request.request(), roles).await {
         Ok(caller) => caller,
         Err(turned) => {
-            let peer = request.peer_addr();
-            let problem = match api.record_refusal(peer, turned.key, &turned.problem).await {
-                Ok(()) => api.failed(&request, turned.problem),
-                Err(problem) => problem,
-            };
+            let problem = api.turn_away(request.peer_addr(), turned).await;
             return Ok(request.error_response(problem).map_into_right_body());
         }
     };
@@ -116,12 +114,19 @@ pub(super) async fn admit(
 }
 
 impl Api {
+    /// Records a refusal and counts it; returns what is to be answered.
+    pub(crate) async fn turn_away(&self, peer: Option<SocketAddr>, turned: Turned) -> Problem {
+        let recorded = self.record_refusal(peer, turned.key, &turned.problem).await;
+        match recorded {
+            Ok(()) => self.failed(peer, turned.problem),
+            Err(problem) => problem,
+        }
+    }
+
     /// Counts a request without a valid key. Only such requests are ever held back: others may share
     /// the address.
-    fn failed(&self, request: &ServiceRequest, problem: Problem) -> Problem {
-        let peer = request
-            .peer_addr()
-            .filter(|_| problem.status == StatusCode::UNAUTHORIZED);
+    fn failed(&self, peer: Option<SocketAddr>, problem: Problem) -> Problem {
+        let peer = peer.filter(|_| problem.status == StatusCode::UNAUTHORIZED);
         let wait = peer.and_then(|peer| self.failures.count(peer.ip(), Instant::now()));
         match wait {
             Some(seconds) => Problem::from(TOO_MANY_FAILURES).retry_after(seconds),
@@ -131,12 +136,22 @@ impl Api {
 
     async fn caller(&self, request: &HttpRequest, roles: &[AccessRole]) -> Result<Caller, Turned> {
         let digest = digest(bearer(request).ok_or(Problem::from(NO_API_KEY))?);
+        self.identify(digest, roles, request.peer_addr()).await
+    }
+
+    /// Whose key has this digest, if it is valid and has one of these roles.
+    pub(crate) async fn identify(
+        &self,
+        digest: String,
+        roles: &[AccessRole],
+        peer: Option<SocketAddr>,
+    ) -> Result<Caller, Turned> {
         let wanted = digest.clone();
         let found = self.read(move |tx| tx.api_key_by_digest(&wanted)).await?;
         let found = found.ok_or(Problem::from(UNKNOWN_API_KEY))?;
         if roles.iter().any(|role| role.name() == found.role) {
             return Ok(Caller {
-                actor: Actor::api(Some(&found.name), request.peer_addr()),
+                actor: Actor::api(Some(&found.name), peer),
                 is_person: found.role == AccessRole::Ops.name(),
                 name: found.name,
                 digest,

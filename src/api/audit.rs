@@ -16,7 +16,7 @@ use crate::store::Entry;
 
 impl Api {
     /// The same API, on behalf of its caller.
-    pub(super) fn by(&self, caller: &Caller) -> web::Data<Self> {
+    pub(crate) fn by(&self, caller: &Caller) -> web::Data<Self> {
         let store = self.store.acting(caller.actor.clone());
         web::Data::new(Self {
             store,
@@ -25,7 +25,7 @@ impl Api {
     }
 
     /// Records what a person has read, before it is answered.
-    pub(super) async fn record_read(
+    pub(crate) async fn record_read(
         &self,
         actor: Actor,
         path: String,
@@ -63,7 +63,8 @@ impl Api {
             .await
     }
 
-    async fn record(
+    /// Records an act that changes nothing in the database.
+    pub(crate) async fn record(
         &self,
         actor: Actor,
         act: Act,

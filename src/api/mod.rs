@@ -9,7 +9,7 @@
 //! what the description at `/openapi.json` is completed from.
 
 pub mod access;
-mod audit;
+pub(crate) mod audit;
 pub mod body;
 mod cards;
 mod credentials;
@@ -19,16 +19,17 @@ mod events;
 mod failures;
 mod health;
 mod idempotency;
-mod notifications;
+pub(crate) mod notifications;
 mod openapi;
-mod outbox;
-mod query;
-mod readiness;
-mod refusals;
+pub(crate) mod outbox;
+pub(crate) mod query;
+pub(crate) mod readiness;
+pub(crate) mod refusals;
 mod routes;
 mod stream;
 #[cfg(test)]
 mod tests;
+pub(crate) mod timeline;
 mod token_status;
 mod transactions;
 pub mod views;
@@ -81,7 +82,7 @@ impl Api {
     }
 
     /// Reads from the store beside the event loop.
-    async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Problem> {
@@ -101,7 +102,7 @@ impl Api {
 }
 
 /// Runs work that blocks beside the event loop.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     match web::block(work).await {
@@ -111,7 +112,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// A storage failure is a 503, or a 500 for a damaged row; it is logged once, here.
-fn storage_failed(error: StoreError) -> Problem {
+pub(crate) fn storage_failed(error: StoreError) -> Problem {
     log::error!("a request could not be answered: {error}");
     match error {
         StoreError::Damaged(_) | StoreError::Sealed(_) => DAMAGED_ROW.into(),

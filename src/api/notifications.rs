@@ -10,7 +10,7 @@ use super::access::Caller;
 use super::idempotency::{Answer, once};
 use super::refusals::{UNKNOWN_NOTIFICATION, WRONG_REPLAY};
 use super::{Api, body, query, storage_failed, views};
-use crate::processor;
+use crate::processor::{self, Replayed};
 use crate::receiver::problem::Problem;
 use crate::store::{NotificationFilter, Replay};
 
@@ -44,9 +44,9 @@ pub(super) async fn list(
     let filter = NotificationFilter {
         card_id: query.card,
         verdict: query.verdict,
-        since: None,
         after: query.after,
         limit,
+        ..NotificationFilter::default()
     };
     let rows = api.read(move |tx| tx.list_notifications(&filter)).await?;
     Ok(HttpResponse::Ok().json(views::NotificationPage::new(&rows, limit)))
@@ -91,30 +91,36 @@ pub(super) async fn replay(
     let bytes = body::read(payload).await?;
     let reason = body::replay_reason(&bytes).map_err(|f| WRONG_REPLAY.because(f))?;
     let key = api.request_key(&request, &caller, &bytes)?;
-    let asked = Replay {
-        notification_id: id,
-        at: api.clock.now(),
-        operator: caller.name.clone(),
-        reason,
-        verdict: String::new(),
-        rule: String::new(),
-        changes: Vec::new(),
-    };
-    once(api.by(&caller), key, move |api| replay_now(api, asked)).await
+    let asked = Replay::asked(&id, api.clock.now(), &caller.name, &reason);
+    once(api.by(&caller), key, move |api| {
+        let replayed = replay_now(api, asked)?;
+        let replayed = json!(views::Replayed::from(&replayed));
+        Ok(Answer::new(StatusCode::OK, &replayed))
+    })
+    .await
 }
 
-fn replay_now(api: &Api, asked: Replay) -> Result<Answer, Problem> {
+/// Judges a recorded item anew, for good.
+pub(crate) fn replay_now(api: &Api, asked: Replay) -> Result<Replayed, Problem> {
     let keyring = api.calls.keyring();
     let replayed = api.store.write(|tx| {
         let keys = api.store.keys();
         processor::replay_stored(tx, &keyring, keys, &api.policy, asked)
     });
     let replayed = replayed.map_err(storage_failed)?;
-    let replayed = replayed.ok_or(UNKNOWN_NOTIFICATION)?;
     // A verdict may have made a call necessary.
     api.calls.hint();
-    Ok(Answer::new(
-        StatusCode::OK,
-        &json!(views::Replayed::from(&replayed)),
-    ))
+    Ok(replayed.ok_or(UNKNOWN_NOTIFICATION)?)
+}
+
+/// What a replay would come to: the real rules, in a transaction that is undone.
+pub(crate) fn rehearse_replay(api: &Api, asked: Replay) -> Result<Replayed, Problem> {
+    let keyring = api.calls.keyring();
+    let replayed = api.store.rehearse(|tx| {
+        let keys = api.store.keys();
+        processor::replay_stored(tx, &keyring, keys, &api.policy, asked)
+    });
+    Ok(replayed
+        .map_err(storage_failed)?
+        .ok_or(UNKNOWN_NOTIFICATION)?)
 }

@@ -19,7 +19,7 @@ use super::refusals::{COMMON, ProblemDocument, Refusal, WRONG_IDEMPOTENCY_KEY};
 use super::routes::{self, ApiRoute};
 use super::{
     cards, credentials, deletion, docs, events, health, notifications, outbox, readiness, stream,
-    token_status, transactions,
+    timeline, token_status, transactions,
 };
 
 #[derive(utoipa::OpenApi)]
@@ -33,6 +33,7 @@ use super::{
     paths(
         health::alive, health::ready, health::metrics, show, docs::show,
         cards::list, cards::show, cards::register, deletion::delete, transactions::show,
+        timeline::show,
         token_status::set, token_status::set_contract,
         credentials::issue, readiness::show,
         events::list, stream::open,

@@ -3,16 +3,15 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
-use serde_json::Value;
 use utoipa::IntoParams;
 
 use super::access::Caller;
 use super::idempotency::{Answer, once};
 use super::refusals::{NOT_RETRYABLE, UNKNOWN_JOB};
 use super::{Api, query, storage_failed, views};
-use crate::audit::Act;
+use crate::dispatcher::{Operated, retry_call};
 use crate::receiver::problem::Problem;
-use crate::store::{Entry, JobFilter};
+use crate::store::{JobFilter, JobView};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -49,6 +48,7 @@ pub(super) async fn list(
         card_id: query.card,
         after: query.after,
         limit,
+        ..JobFilter::default()
     };
     let rows = api.read(move |tx| tx.list_jobs(&filter)).await?;
     Ok(HttpResponse::Ok().json(views::JobPage::new(&rows, limit)))
@@ -86,27 +86,22 @@ pub(super) async fn retry(
     let id = id.into_inner();
     query::no_control(Some(&id))?;
     let key = api.request_key(&request, &caller, &[])?;
-    once(api.by(&caller), key, move |api| retry_now(api, &id)).await
+    once(api.by(&caller), key, move |api| {
+        let job = retry_now(api, &id)?;
+        Ok(Answer::new(StatusCode::OK, &views::job(&job)))
+    })
+    .await
 }
 
-fn retry_now(api: &Api, id: &str) -> Result<Answer, Problem> {
-    let now = api.clock.now();
-    let retried = api.store.write(|tx| {
-        let is_due = tx.retry_job(id, now)?;
-        tx.audit(Entry {
-            act: Act::CallRetried,
-            object: id,
-            outcome: if is_due { "done" } else { "refused" },
-            details: Value::Null,
-            at: now,
-        })?;
-        Ok((is_due, tx.job(id)?))
-    });
-    let (is_due, job) = retried.map_err(storage_failed)?;
-    let job = job.ok_or(UNKNOWN_JOB)?;
-    if !is_due {
-        return Err(NOT_RETRYABLE.into());
+/// Lets a call be made at once, if its state allows it.
+pub(crate) fn retry_now(api: &Api, id: &str) -> Result<JobView, Problem> {
+    let retried = retry_call(&api.store, id, api.clock.now());
+    match retried.map_err(storage_failed)? {
+        Operated::Done(job) => {
+            api.calls.hint();
+            Ok(job)
+        }
+        Operated::Refused(_) => Err(NOT_RETRYABLE.into()),
+        Operated::Unknown => Err(UNKNOWN_JOB.into()),
     }
-    api.calls.hint();
-    Ok(Answer::new(StatusCode::OK, &views::job(&job)))
 }

@@ -9,12 +9,12 @@ const DEFAULT_LIMIT: i64 = 100;
 const MAX_LIMIT: i64 = 1000;
 
 /// The card that a path names.
-pub(super) fn card_id(text: &str) -> Result<CardId, Problem> {
+pub(crate) fn card_id(text: &str) -> Result<CardId, Problem> {
     CardId::parse(text).map_err(|fault| WRONG_CARD_ID.because(fault))
 }
 
 /// PostgreSQL cannot hold U+0000, and no id or reference has any control character.
-pub(super) fn no_control(text: Option<&str>) -> Result<(), Problem> {
+pub(crate) fn no_control(text: Option<&str>) -> Result<(), Problem> {
     if text.is_some_and(|text| text.chars().any(char::is_control)) {
         return Err(WRONG_QUERY.because("a parameter holds a control character"));
     }

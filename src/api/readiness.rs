@@ -8,6 +8,7 @@ use super::refusals::{TERMINAL, UNKNOWN_CARD};
 use super::{Api, query};
 use crate::domain::{Card, Reason, Warning, may_charge, reasons, warnings};
 use crate::receiver::problem::Problem;
+use crate::store::{StoreError, Tx};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
@@ -20,25 +21,25 @@ pub(super) struct ReadinessQuery {
 /// Whether a card may be charged now, and with what.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Readiness {
+pub(crate) struct Readiness {
     /// ACTIVE, not ended, and no reason against it.
-    may_charge: bool,
+    pub may_charge: bool,
     /// `suspended`, `status-unknown`, `refresh-unreadable`, `token-expired`.
-    reasons: Vec<&'static str>,
-    token: Option<ReadyToken>,
-    cryptogram: CryptogramReadiness,
+    pub reasons: Vec<&'static str>,
+    pub token: Option<ReadyToken>,
+    pub cryptogram: CryptogramReadiness,
     /// Whether the series must be started anew; null if it is not said what it was started with.
-    series_restart: Option<bool>,
+    pub series_restart: Option<bool>,
     /// Token number or expiry are not those of the last Checkout, and none is under way by itself.
-    checkout_recommended: bool,
+    pub checkout_recommended: bool,
     /// `refresh-suspected`, `not-found-there`.
-    warnings: Vec<&'static str>,
+    pub warnings: Vec<&'static str>,
 }
 
 /// The token to charge.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ReadyToken {
+pub(crate) struct ReadyToken {
     /// Rises when the token number changes.
     number_version: u32,
     /// Rises with any change of the token.
@@ -51,12 +52,23 @@ pub(super) struct ReadyToken {
 /// Whether there is a cryptogram for the current number.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum CryptogramReadiness {
+pub(crate) enum CryptogramReadiness {
     /// Stored and not run out.
     Ready,
     /// Mastercard is being asked for one.
     Requested,
     None,
+}
+
+impl CryptogramReadiness {
+    /// The word for it, as shown.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Requested => "requested",
+            Self::None => "none",
+        }
+    }
 }
 
 /// Whether a card may be charged now, and with what.
@@ -71,32 +83,44 @@ pub(super) async fn show(
     api: web::Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let id = query::card_id(&id)?;
+    let (now, series) = (api.clock.now(), query.series_number_version);
     let read = api.read(move |tx| {
-        let row = tx.card(&id)?;
-        let expiry = tx.cryptogram_expiry(&id)?;
-        Ok((row, expiry, tx.cryptogram_is_requested(&id)?))
+        let Some(row) = tx.card(&id)? else {
+            return Ok(None);
+        };
+        if row.card.terminal.is_some() {
+            return Ok(Some(None));
+        }
+        Ok(Some(Some(Readiness::read(tx, &row.card, now, series)?)))
     });
-    let (row, cryptogram_expiry, is_requested) = read.await?;
-    let card = row.ok_or(UNKNOWN_CARD)?.card;
-    if card.terminal.is_some() {
-        return Err(TERMINAL.into());
+    let readiness = read.await?.ok_or(UNKNOWN_CARD)?.ok_or(TERMINAL)?;
+    Ok(HttpResponse::Ok().json(readiness))
+}
+
+impl Readiness {
+    /// How a living card stands at `now`, for a series that was started with this number.
+    pub(crate) fn read(
+        tx: &mut Tx<'_>,
+        card: &Card,
+        now: i64,
+        series: Option<u32>,
+    ) -> Result<Self, StoreError> {
+        let expiry = tx.cryptogram_expiry(&card.id)?;
+        let cryptogram = match expiry {
+            Some(expiry) if expiry > now => CryptogramReadiness::Ready,
+            _ if tx.cryptogram_is_requested(&card.id)? => CryptogramReadiness::Requested,
+            _ => CryptogramReadiness::None,
+        };
+        Ok(Self {
+            may_charge: may_charge(card, now),
+            reasons: reasons(card, now).into_iter().map(Reason::name).collect(),
+            token: token(card),
+            cryptogram,
+            series_restart: series.map(|version| version != card.number_version),
+            checkout_recommended: card.checkout_recommended,
+            warnings: warnings(card).into_iter().map(Warning::name).collect(),
+        })
     }
-    let now = api.clock.now();
-    let cryptogram = match cryptogram_expiry {
-        Some(expiry) if expiry > now => CryptogramReadiness::Ready,
-        _ if is_requested => CryptogramReadiness::Requested,
-        _ => CryptogramReadiness::None,
-    };
-    let series = query.series_number_version;
-    Ok(HttpResponse::Ok().json(Readiness {
-        may_charge: may_charge(&card, now),
-        reasons: reasons(&card, now).into_iter().map(Reason::name).collect(),
-        token: token(&card),
-        cryptogram,
-        series_restart: series.map(|version| version != card.number_version),
-        checkout_recommended: card.checkout_recommended,
-        warnings: warnings(&card).into_iter().map(Warning::name).collect(),
-    }))
 }
 
 fn token(card: &Card) -> Option<ReadyToken> {

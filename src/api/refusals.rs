@@ -13,7 +13,7 @@ use crate::receiver::problem::Problem;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     pub status: StatusCode,
     pub code: &'static str,
     /// For people; a refusal with something more precise to say replaces it.
@@ -80,7 +80,7 @@ pub(super) fn not_chargeable(reasons: Vec<Reason>) -> HttpResponse {
 
 macro_rules! refusals {
     ($($name:ident = $status:ident $code:literal $detail:literal;)*) => {
-        $(pub(super) const $name: Refusal = Refusal::new(StatusCode::$status, $code, $detail);)*
+        $(pub(crate) const $name: Refusal = Refusal::new(StatusCode::$status, $code, $detail);)*
     };
 }
 

@@ -14,7 +14,7 @@ use super::access::admit;
 use super::refusals::{self as r, BODY, LIVING_CARD, PAGES, REPEATABLE, Refusal};
 use super::{
     Api, cards, credentials, deletion, docs, events, health, notifications, openapi, outbox,
-    readiness, stream, token_status, transactions,
+    readiness, stream, timeline, token_status, transactions,
 };
 use crate::receiver::problem::Problem;
 
@@ -98,6 +98,10 @@ fn of_cards() -> Vec<ApiRoute> {
         .refuses(LIVING_CARD)
         .refuses(&[r::WRONG_QUERY, r::PROGRAM_UNKNOWN, r::NOT_OFFERED])
         .refuses(&[r::UPSTREAM_REFUSED, r::UPSTREAM_UNAVAILABLE]),
+        on(Method::GET, "/v1/cards/{id}/timeline", timeline::show)
+            .roles(&[Ops])
+            .refuses(&[r::WRONG_CARD_ID, r::UNKNOWN_CARD])
+            .refuses(PAGES),
     ]
 }
 

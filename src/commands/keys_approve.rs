@@ -7,10 +7,11 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::inventory::Inventory;
-use super::outbox::reason;
+
 use super::tables::print_json;
 use super::{Common, connect};
 use crate::audit::Act;
+use crate::dispatcher::fit_reason;
 use crate::jose::{KeyDescription, named_keys};
 use crate::settings::Settings;
 use crate::store::{DatabaseUrl, Entry, OtherKey, Store, StoreError};
@@ -25,7 +26,7 @@ pub struct ApproveArgs {
     #[arg(long, value_name = "HEX")]
     fingerprint: Option<String>,
     /// Why, for those who ask later
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, value_parser = reason)]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, value_parser = fit_reason)]
     reason: String,
     /// Print JSON
     #[arg(long)]

@@ -18,7 +18,7 @@ use actix_web::rt::{self, System};
 use actix_web::web::ServiceConfig;
 use tokio::sync::oneshot;
 
-use crate::api::Api;
+use crate::console::Console;
 use crate::receiver::{
     Connection, HEAD_DEADLINE, Receiver, Transport, bound_answers, close_outdated, watch_heads,
 };
@@ -30,19 +30,22 @@ const LINGER: Duration = Duration::from_millis(500);
 /// Accepted requests are answered in this time after a stop.
 const STOP_DEADLINE_SECONDS: u64 = 8;
 
-pub type Listeners = (Option<(Receiver, TcpListener)>, (Api, TcpListener));
+pub type Listeners = (Option<(Receiver, TcpListener)>, (Console, TcpListener));
 
 /// Runs both listeners on a thread of their own until told to stop.
 pub fn start(
-    (public, (api, api_listener)): Listeners,
+    (public, (console, api_listener)): Listeners,
 ) -> io::Result<(oneshot::Sender<()>, JoinHandle<io::Result<()>>)> {
     let (stop, stopped) = oneshot::channel::<()>();
     let (report, started) = sync_channel(1);
-    let streams = api.streams.clone();
+    let streams = console.api.streams.clone();
     let run = move || {
         System::new().block_on(async move {
             let servers = (|| {
-                let api = move |config: &mut ServiceConfig| api.configure(config);
+                let api = move |config: &mut ServiceConfig| {
+                    console.configure(config);
+                    console.api.configure(config);
+                };
                 let mut servers = vec![server(api_listener, Some(API_WORKERS), None, api)?];
                 if let Some((receiver, listener)) = public {
                     let transport = receiver.transport.clone();

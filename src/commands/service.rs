@@ -13,6 +13,7 @@ use super::clock_check::{self, ClockCheck};
 use super::service_record::{ServiceRecord, StartFault};
 use super::{open_database, programs, servers, service_keys};
 use crate::api::{Api, Failures, Streams};
+use crate::console::Console;
 use crate::dispatcher::{Calls, CallsSettings, Dispatcher};
 use crate::jose::{Exposed, KeyError};
 use crate::processor::{Processor, Running, Trouble};
@@ -181,6 +182,7 @@ impl Service {
             rejections,
         };
         let clock_metrics = metrics.clone();
+        let console = Console::new(api_state, transport.clone());
         let receiver_state = intake
             .as_ref()
             .zip(transport)
@@ -194,7 +196,7 @@ impl Service {
             });
         let public_address = public.as_ref().map(TcpListener::local_addr).transpose()?;
         let api_address = api.local_addr()?;
-        let listeners = (receiver_state.zip(public), (api_state, api));
+        let listeners = (receiver_state.zip(public), (console, api));
         let (stop, servers) = servers::start(listeners)?;
         let clock_check = ClockCheck::start(store.clone(), watch, clock_metrics)?;
         Ok(Self {

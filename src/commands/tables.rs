@@ -7,6 +7,8 @@ use comfy_table::{Cell, Table, presets};
 use indicatif::ProgressStyle;
 use serde_json::Value;
 
+pub use crate::api::views::plain;
+
 /// Prints rows under a head, if there is one; empty cells for what is absent.
 pub fn print_table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> io::Result<()> {
     let mut table = Table::new();
@@ -26,16 +28,6 @@ pub fn print_table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -
 /// Prints one JSON document.
 pub fn print_json(value: &Value) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{value:#}")
-}
-
-/// A value of a change, as people read it.
-pub fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => "none".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
-        other => other.to_string(),
-    }
 }
 
 /// How progress through `things` is drawn, on standard error.

@@ -19,6 +19,7 @@ mod erasure;
 mod housekeeping;
 mod lane;
 mod lookup;
+mod operating;
 mod program_client;
 mod token_intake;
 mod token_reads;
@@ -45,6 +46,7 @@ pub use deletion::{Deletion, DeletionRequest, request_deletion};
 pub use erasure::{Erasure, request_erasure};
 pub use lane::LaneView;
 pub use lookup::NoTransactions;
+pub use operating::{NOT_OVER, Operated, discard_call, fit_reason, retry_call};
 pub use program_client::ProgramClient;
 
 /// The longest wait between two looks at the outbox.

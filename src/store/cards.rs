@@ -24,6 +24,8 @@ pub struct CardRow {
 pub struct CardFilter {
     pub consumer_reference: Option<String>,
     pub program: Option<String>,
+    /// Only cards of this status, by its word; `Some(None)` for those of which none is known.
+    pub status: Option<Option<String>>,
     /// Only cards whose deletion Mastercard has not confirmed.
     pub not_confirmed: bool,
     /// Also cards that have ended.
@@ -132,6 +134,11 @@ impl Tx<'_> {
         }
         if let Some(program) = &filter.program {
             query = query.filter(cards::program.eq(program));
+        }
+        match &filter.status {
+            Some(Some(word)) => query = query.filter(cards::status.eq(word)),
+            Some(None) => query = query.filter(cards::status.is_null()),
+            None => {}
         }
         if filter.not_confirmed {
             query = query.filter(cards::status.eq(TerminalState::DeletePending.word()));

@@ -276,6 +276,16 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// When the first delivery was received of those that wait to be decided.
+    pub fn waiting_since(&mut self) -> Result<Option<i64>, StoreError> {
+        Ok(deliveries::table
+            .filter(is(DeliveryState::Waiting))
+            .order(deliveries::sequence)
+            .select(deliveries::received_at)
+            .first(self.connection)
+            .optional()?)
+    }
+
     /// How many deliveries wait to be decided.
     pub fn count_waiting(&mut self) -> Result<i64, StoreError> {
         Ok(deliveries::table

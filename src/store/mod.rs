@@ -24,12 +24,14 @@ mod idempotency;
 mod migrations;
 mod notifications;
 mod outbox;
+mod overview;
 mod registrations;
 mod replays;
 mod resealing;
 mod retention;
 mod schema;
 mod sealed_columns;
+mod timeline;
 mod tx;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -51,16 +53,19 @@ pub use error::StoreError;
 pub use events::EventRow;
 pub use idempotency::AnsweredRequest;
 pub use notifications::{
-    DecidedBefore, KeptContent, NotificationFilter, NotificationRow, NotificationView,
+    DecidedBefore, Explained, FoundNotifications, KeptContent, NotificationFilter, NotificationRow,
+    NotificationView,
 };
 pub use outbox::{
-    CREDENTIALS, Claim, ClaimedJob, Ending, JobFilter, JobState, JobView, KINDS, TOKEN_STATUS,
+    CREDENTIALS, Claim, ClaimedJob, Ending, JobFilter, JobState, JobView, KINDS, OPEN, TOKEN_STATUS,
 };
+pub use overview::{InMinute, LATEST, Stuck};
 pub use registrations::RegistrationRow;
 pub use replays::Replay;
 pub use resealing::{Renewed, Scanned};
 pub use retention::RetentionClass;
 pub use sealed_columns::{SEALED, SealedColumn};
+pub use timeline::{Happened, Moment, TimelineCursor};
 pub use tx::Tx;
 
 use crate::audit::Actor;

@@ -21,6 +21,21 @@ pub struct Replay {
     pub changes: Vec<Change>,
 }
 
+impl Replay {
+    /// One that is asked for; what comes of it is added when it is carried out.
+    pub fn asked(notification_id: &str, at: i64, operator: &str, reason: &str) -> Self {
+        Self {
+            notification_id: notification_id.to_owned(),
+            at,
+            operator: operator.to_owned(),
+            reason: reason.to_owned(),
+            verdict: String::new(),
+            rule: String::new(),
+            changes: Vec::new(),
+        }
+    }
+}
+
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = replays)]
 struct Stored {

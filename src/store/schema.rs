@@ -253,6 +253,7 @@ diesel::table! {
 
 diesel::joinable!(tokens -> cards (card_id));
 diesel::allow_tables_to_appear_in_same_query!(
+    audit,
     card_holds,
     card_tokens,
     cards,

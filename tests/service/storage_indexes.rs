@@ -114,6 +114,43 @@ fn what_is_asked_all_the_time_is_answered_from_an_index_without_sorting(
     }
 }
 
+/// What the console asks of cards and of what was done to them.
+const UPON_CARD: &str = "SELECT * FROM audit WHERE at < 9000000 AND object = 'fill-77'";
+const UPON_CALLS: &str = "SELECT * FROM audit WHERE at < 9000000 \
+     AND object IN (SELECT id FROM outbox WHERE card_id = 'card-7')";
+const BY_STATUS: &str = "SELECT id FROM cards WHERE status = 'SUSPENDED' ORDER BY id LIMIT 50";
+
+#[rstest]
+fn what_the_console_asks_is_answered_from_an_index_without_sorting(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let mut app = App::spawn(backend);
+    app.stop();
+    fill(&app.database, 0);
+    app.database.execute(
+        "INSERT INTO audit (writer, place, at, actor, origin, act, object, outcome, details, \
+         previous, hash) SELECT 'fill', sequence, sequence, '', '', 'call.retry', id, 'done', \
+         'null', '', '' FROM deliveries; \
+         INSERT INTO outbox (id, kind, card_id, state, attempts, next_at, created_at) \
+         SELECT id, 'get_card', 'card-' || (sequence % 2000), 'done', 0, 0, 0 FROM deliveries; \
+         INSERT INTO cards (id, status, state, created_at, updated_at) \
+         SELECT id, CASE WHEN sequence % 500 = 0 THEN 'SUSPENDED' ELSE 'ACTIVE' END, '{}', 0, 0 \
+         FROM deliveries; \
+         ANALYZE",
+    );
+    for (query, index) in [
+        (UPON_CARD, "audit_by_object"),
+        (UPON_CALLS, "audit_by_object"),
+        (BY_STATUS, "cards_by_status"),
+    ] {
+        let plan = plan(&app.database, query);
+        assert!(plan.contains(index), "{query}\n{plan}");
+        for slow in ["TEMP B-TREE", "Seq Scan", "Sort"] {
+            assert!(!plan.contains(slow), "{query}\n{plan}");
+        }
+    }
+}
+
 /// Rows of deliveries that were read since the server began to count.
 fn rows_read(app: &App) -> i64 {
     let query = "SELECT (s.seq_tup_read + (SELECT sum(i.idx_tup_read) FROM pg_stat_user_indexes i \

@@ -51,7 +51,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const LONGEST_TEXT: usize = 255;
 
 /// Reads a body within the limits of this listener.
-pub(super) async fn read(payload: web::Payload) -> Result<Vec<u8>, Problem> {
+pub(crate) async fn read(payload: web::Payload) -> Result<Vec<u8>, Problem> {
     let body = receiver::read_body(payload.into(), LARGEST, DEADLINE).await?;
     Ok(body.bytes)
 }
@@ -79,12 +79,14 @@ fn only(fields: &Map<String, Value>, names: &'static str) -> Result<(), BodyFaul
 
 /// A text that may be stored and shown, if the field is there.
 fn text(fields: &Map<String, Value>, name: &'static str) -> Result<Option<String>, BodyFault> {
-    let fits = |text: &str| {
-        (1..=LONGEST_TEXT).contains(&text.len()) && !text.chars().any(char::is_control)
-    };
     match fields.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if fits(text) => Ok(Some(text.clone())),
         Some(_) => Err(BodyFault::WrongForm(name)),
     }
+}
+
+/// Whether a text may be stored and shown.
+pub(crate) fn fits(text: &str) -> bool {
+    (1..=LONGEST_TEXT).contains(&text.len()) && !text.chars().any(char::is_control)
 }

@@ -13,53 +13,53 @@ use crate::telemetry::timestamp;
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Card {
-    card_id: String,
+    pub card_id: String,
     /// Null until known, as is the consumer reference.
-    program: Option<String>,
-    consumer_reference: Option<String>,
+    pub program: Option<String>,
+    pub consumer_reference: Option<String>,
     /// `ACTIVE`, `SUSPENDED`, or null while none is known.
-    status: Option<&'static str>,
-    display: Display,
-    token: Option<Token>,
+    pub status: Option<&'static str>,
+    pub display: Display,
+    pub token: Option<Token>,
     /// The tokens of a program where a card has tokens of its own; missing elsewhere.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tokens: Vec<CardToken>,
+    pub tokens: Vec<CardToken>,
     /// The status of the card contract as the issuer told it last; missing where none was told.
     #[serde(skip_serializing_if = "Option::is_none")]
-    contract_status: Option<String>,
+    pub contract_status: Option<String>,
     /// Masked data as Mastercard sent it.
     #[schema(value_type = Object)]
-    masked_card: Value,
-    updated_at: String,
+    pub masked_card: Value,
+    pub updated_at: String,
 }
 
 /// What the consumer may be shown of a card.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Display {
-    visible: bool,
+    pub visible: bool,
     /// Shown, but not to be chosen.
-    greyed: bool,
+    pub greyed: bool,
     /// Only of an ACTIVE card.
-    pan_last_four: Option<String>,
-    art_uri: Option<String>,
-    descriptor_name: Option<String>,
-    pan_expiration_month: Option<String>,
-    pan_expiration_year: Option<String>,
+    pub pan_last_four: Option<String>,
+    pub art_uri: Option<String>,
+    pub descriptor_name: Option<String>,
+    pub pan_expiration_month: Option<String>,
+    pub pan_expiration_year: Option<String>,
 }
 
 /// A card's token, by its last four digits.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Token {
-    last_four: String,
-    expiration_month: Option<String>,
-    expiration_year: Option<String>,
+    pub last_four: String,
+    pub expiration_month: Option<String>,
+    pub expiration_year: Option<String>,
     /// Rises with any change of the token.
-    version: u32,
+    pub version: u32,
     /// Rises when the token number changes.
-    number_version: u32,
-    refreshed_at: String,
+    pub number_version: u32,
+    pub refreshed_at: String,
 }
 
 /// One of a card's tokens, never with its text.
@@ -67,20 +67,20 @@ pub struct Token {
 #[serde(rename_all = "camelCase")]
 pub struct CardToken {
     /// Ours, to tell the tokens of a card apart.
-    id: String,
-    last_four: String,
+    pub id: String,
+    pub last_four: String,
     /// `ACTIVE`, `SUSPENDED`, `OBSOLETE`, `DELETED`, another word of the program, or null while none is
     /// known.
-    status: Option<String>,
-    expiration_month: Option<String>,
-    expiration_year: Option<String>,
+    pub status: Option<String>,
+    pub expiration_month: Option<String>,
+    pub expiration_year: Option<String>,
     /// It waits to be linked to a replaced card.
-    relinking: bool,
+    pub relinking: bool,
     /// The program said that it does not know the token.
-    not_found_there: bool,
+    pub not_found_there: bool,
     /// Further fields as the program gave them.
     #[schema(value_type = Object)]
-    details: Value,
+    pub details: Value,
 }
 
 impl From<&domain::CardToken> for CardToken {
@@ -141,9 +141,9 @@ pub fn card(row: &CardRow) -> Value {
 /// Cards by ascending id.
 #[derive(Serialize, ToSchema)]
 pub struct CardPage {
-    cards: Vec<Card>,
+    pub cards: Vec<Card>,
     /// The cursor of the next page; null on the last one.
-    next: Option<String>,
+    pub next: Option<String>,
 }
 
 impl CardPage {

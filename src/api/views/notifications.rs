@@ -14,34 +14,34 @@ use crate::telemetry::timestamp;
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Notification<'a> {
-    id: &'a str,
-    delivery_id: &'a str,
+    pub id: &'a str,
+    pub delivery_id: &'a str,
     /// Its place in the delivery.
-    index: i32,
-    card_id: Option<&'a str>,
-    received_at: String,
-    event_time: Option<String>,
+    pub index: i32,
+    pub card_id: Option<&'a str>,
+    pub received_at: String,
+    pub event_time: Option<String>,
     /// Mastercard's reason code.
-    reason: Option<&'a str>,
-    status: Option<&'a str>,
+    pub reason: Option<&'a str>,
+    pub status: Option<&'a str>,
     /// `applied`, `no_change`, `duplicate`, `stale`, `parked` or `quarantined`.
-    verdict: &'a str,
+    pub verdict: &'a str,
     /// Why it is parked or quarantined.
-    verdict_reason: Option<&'a str>,
+    pub verdict_reason: Option<&'a str>,
     /// The rule that gave the verdict.
-    rule: &'a str,
+    pub rule: &'a str,
     #[schema(value_type = Vec<String>)]
-    flags: &'a [domain::Flag],
-    changes: Vec<Change<'a>>,
+    pub flags: &'a [domain::Flag],
+    pub changes: Vec<Change<'a>>,
 }
 
 /// A field that changed. A number is shown by its last four digits; digits of a card that its status
 /// does not let be shown any more are `withheld`.
 #[derive(Serialize, ToSchema)]
 pub struct Change<'a> {
-    field: &'a str,
-    from: &'a Value,
-    to: &'a Value,
+    pub field: &'a str,
+    pub from: &'a Value,
+    pub to: &'a Value,
 }
 
 impl<'a> From<&'a domain::Change> for Change<'a> {
@@ -82,9 +82,9 @@ pub fn notification(row: &NotificationView) -> Value {
 /// Notifications, the latest arrival first.
 #[derive(Serialize, ToSchema)]
 pub struct NotificationPage<'a> {
-    notifications: Vec<Notification<'a>>,
+    pub notifications: Vec<Notification<'a>>,
     /// The cursor of the next page; null on the last one.
-    next: Option<String>,
+    pub next: Option<String>,
 }
 
 impl<'a> NotificationPage<'a> {
@@ -101,12 +101,12 @@ impl<'a> NotificationPage<'a> {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Replayed<'a> {
-    id: &'a str,
-    card_id: Option<&'a str>,
-    verdict: &'a str,
-    verdict_reason: Option<&'a str>,
-    rule: &'a str,
-    changes: Vec<Change<'a>>,
+    pub id: &'a str,
+    pub card_id: Option<&'a str>,
+    pub verdict: &'a str,
+    pub verdict_reason: Option<&'a str>,
+    pub rule: &'a str,
+    pub changes: Vec<Change<'a>>,
 }
 
 impl<'a> From<&'a processor::Replayed> for Replayed<'a> {

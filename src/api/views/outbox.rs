@@ -12,26 +12,26 @@ use crate::telemetry::timestamp;
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Job<'a> {
-    id: &'a str,
+    pub id: &'a str,
     /// `cryptogram`, `get_card`, `delete_card`, `read_tokens`, `token_status` or `credentials`.
-    kind: &'a str,
+    pub kind: &'a str,
     /// Of a `token_status` call: `SUSPEND`, `RESUME` or `DEACTIVATE`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    command: Option<&'a str>,
+    pub command: Option<&'a str>,
     /// Of a `token_status` call: the token it is for, as `tokens[]` of the card names it; without it,
     /// all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    token_id: Option<&'a str>,
-    card_id: &'a str,
+    pub token_id: Option<&'a str>,
+    pub card_id: &'a str,
     /// `waiting`, `running`, `done`, `parked`, `dead` or `discarded`.
-    state: &'a str,
-    attempts: i32,
+    pub state: &'a str,
+    pub attempts: i32,
     /// When it is made (again), while it waits.
-    next_at: Option<String>,
+    pub next_at: Option<String>,
     /// The HTTP status of the last answer.
-    last_status: Option<i32>,
+    pub last_status: Option<i32>,
     /// Why the last attempt failed, or why the call ended, in stable words.
-    last_reason: Option<&'a str>,
+    pub last_reason: Option<&'a str>,
 }
 
 impl<'a> From<&'a JobView> for Job<'a> {
@@ -60,9 +60,9 @@ pub fn job(row: &JobView) -> Value {
 /// Calls in the order they became necessary.
 #[derive(Serialize, ToSchema)]
 pub struct JobPage<'a> {
-    jobs: Vec<Job<'a>>,
+    pub jobs: Vec<Job<'a>>,
     /// The cursor of the next page; null on the last one.
-    next: Option<String>,
+    pub next: Option<String>,
 }
 
 impl<'a> JobPage<'a> {

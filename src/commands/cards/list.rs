@@ -35,6 +35,7 @@ pub struct ListArgs {
 pub fn run(common: &Common, args: ListArgs) -> Result<(), Failure> {
     let store = common.open_to_read("cards")?;
     let filter = CardFilter {
+        status: None,
         consumer_reference: args.consumer,
         program: args.program,
         not_confirmed: args.not_confirmed,

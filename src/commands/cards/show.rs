@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::api::views;
 use crate::commands::Common;
 use crate::commands::failure::Failure;
-use crate::commands::outbox::{kind_words, last_words};
+use crate::commands::outbox::last_words;
 use crate::commands::tables::{plain, print_json, print_table};
 use crate::domain::{
     Card, CardId, CardToken, CryptogramState, Reason, TokenStatus, Warning, may_charge,
@@ -140,7 +140,7 @@ pub fn cryptogram_word(row: &CardRow) -> &'static str {
 }
 
 fn job_sentence(job: &JobView) -> String {
-    let (kind, state) = (kind_words(job), &job.state);
+    let (kind, state) = (views::kind_words(job), &job.state);
     let created = timestamp(job.created_at);
     let attempts = match job.attempts {
         0 => String::new(),

@@ -4,7 +4,6 @@ use std::io::{self, Write};
 
 use crate::commands::cards::{charge_sentence, cryptogram_word, one_of_several, token_sentence};
 use crate::commands::failure::Failure;
-use crate::commands::notifications::verdict;
 use crate::commands::tables::{plain, print_table};
 use crate::domain::{CardId, CardToken, Change, TokenStatus, display};
 use crate::store::{CardFilter, CardRow, NotificationFilter, NotificationView, Store};
@@ -68,7 +67,11 @@ pub fn items(store: &Store, now: i64) -> Told {
 
 fn item(store: &Store, row: &NotificationView, now: i64) -> Told {
     let card = row.card_id.as_deref().unwrap_or("no card");
-    say(&format!("    {card}: {}, rule {}", verdict(row), row.rule))?;
+    say(&format!(
+        "    {card}: {}, rule {}",
+        row.verdict_words(),
+        row.rule
+    ))?;
     if !row.flags.is_empty() {
         let flags = plain(&serde_json::json!(row.flags));
         say(&format!("      flags: {flags}"))?;
@@ -176,7 +179,10 @@ fn tokens_in_short(row: &CardRow) -> String {
 
 /// How to look further.
 pub fn invite(api: &str, key: &str) -> Told {
-    say("\nThe service stays open; look further with")?;
+    say("\nThe service stays open; look further in the console")?;
+    say(&format!("  {api}/console"))?;
+    say(&format!("  sign in with the API key {key}"))?;
+    say("or with")?;
     say(&format!(
         "  curl -H 'Authorization: Bearer {key}' {api}/v1/notifications"
     ))?;

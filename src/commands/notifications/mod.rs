@@ -9,7 +9,7 @@ use super::Common;
 use super::failure::Failure;
 use super::tables::{PageArgs, plain, print_json, print_table};
 use crate::api::views;
-use crate::store::{JobView, NotificationFilter, NotificationView, Replay};
+use crate::store::{Explained, JobView, NotificationFilter, NotificationView, Replay};
 use crate::telemetry::timestamp;
 
 pub(super) use replay::since;
@@ -60,9 +60,9 @@ pub fn run(common: &Common, command: NotificationsCommand) -> Result<(), Failure
             let filter = NotificationFilter {
                 card_id: card,
                 verdict,
-                since: None,
                 after: page.after,
                 limit: page.limit,
+                ..NotificationFilter::default()
             };
             list(common, &filter, page.json)
         }
@@ -88,7 +88,7 @@ fn list(common: &Common, filter: &NotificationFilter, as_json: bool) -> Result<(
             timestamp(row.received_at),
             row.card_id.clone().unwrap_or_default(),
             row.reason.clone().unwrap_or_default(),
-            verdict(row),
+            row.verdict_words(),
             row.rule.clone(),
             row.changes.len().to_string(),
         ]
@@ -106,7 +106,7 @@ fn list(common: &Common, filter: &NotificationFilter, as_json: bool) -> Result<(
 }
 
 fn show(common: &Common, id: &str, as_json: bool) -> Result<(), Failure> {
-    let (row, _) = find(common, id)?;
+    let row = find(common, id)?.notification;
     if as_json {
         return Ok(print_json(&views::notification(&row))?);
     }
@@ -115,8 +115,11 @@ fn show(common: &Common, id: &str, as_json: bool) -> Result<(), Failure> {
 }
 
 fn explain(common: &Common, id: &str, as_json: bool) -> Result<(), Failure> {
-    let (row, jobs) = find(common, id)?;
-    let replays = common.open()?.1.read(|tx| tx.replays_of(id))?;
+    let Explained {
+        notification: row,
+        jobs,
+        replays,
+    } = find(common, id)?;
     if as_json {
         let more = [
             ("replays", replays.iter().map(views::replay).collect()),
@@ -165,19 +168,10 @@ fn explain(common: &Common, id: &str, as_json: bool) -> Result<(), Failure> {
     )?)
 }
 
-fn find(common: &Common, id: &str) -> Result<(NotificationView, Vec<JobView>), Failure> {
-    let store = common.open_to_read(&format!("notifications/{}", id))?;
-    let (row, jobs) = store.read(|tx| Ok((tx.notification(id)?, tx.jobs_of_notification(id)?)))?;
-    let row = row.ok_or_else(|| Failure::unwell("no notification of this id is known"))?;
-    Ok((row, jobs))
-}
-
-/// The verdict with what holds the item, if anything does.
-pub(super) fn verdict(row: &NotificationView) -> String {
-    match &row.hold {
-        Some(hold) => format!("{}({hold})", row.verdict),
-        None => row.verdict.clone(),
-    }
+fn find(common: &Common, id: &str) -> Result<Explained, Failure> {
+    let store = common.open_to_read(&format!("notifications/{id}"))?;
+    let explained = store.read(|tx| tx.explained(id))?;
+    explained.ok_or_else(|| Failure::unwell("no notification of this id is known"))
 }
 
 fn print_head(row: &NotificationView) -> Result<(), Failure> {
@@ -189,7 +183,7 @@ fn print_head(row: &NotificationView) -> Result<(), Failure> {
         ("event time", or_none(&row.event_time.map(timestamp))),
         ("reason", or_none(&row.reason)),
         ("status", or_none(&row.status)),
-        ("verdict", verdict(row)),
+        ("verdict", row.verdict_words()),
         ("rule", row.rule.clone()),
         ("flags", plain(&json!(row.flags))),
     ];

@@ -54,15 +54,7 @@ pub fn run(common: &Common, args: &ReplayStored) -> Result<(), Failure> {
     };
     let bar = ProgressBar::new(ids.len() as u64).with_style(progress_style("notifications"));
     for id in ids {
-        let asked = Replay {
-            notification_id: id.clone(),
-            at: Clock::system().now(),
-            operator: args.operator.clone(),
-            reason: args.reason.clone(),
-            verdict: String::new(),
-            rule: String::new(),
-            changes: Vec::new(),
-        };
+        let asked = Replay::asked(&id, Clock::system().now(), &args.operator, &args.reason);
         let replay =
             |tx: &mut Tx<'_>| processor::replay_stored(tx, &keyring, store.keys(), &policy, asked);
         let replayed = match args.dry_run {
@@ -91,11 +83,11 @@ fn chosen(store: &Store, args: &ReplayStored) -> Result<Vec<String>, Failure> {
     let mut ids = Vec::new();
     loop {
         let filter = NotificationFilter {
-            card_id: None,
             verdict: args.verdict.clone(),
             since: args.since,
             after: ids.last().cloned(),
             limit: PAGE,
+            ..NotificationFilter::default()
         };
         let page = store.read(|tx| tx.list_notifications(&filter))?;
         if page.is_empty() {

@@ -14,8 +14,6 @@ use crate::store::{JobFilter, JobState, JobView, KINDS};
 use crate::telemetry::timestamp;
 use operating::{DiscardArgs, RetryArgs};
 
-pub use operating::reason;
-
 #[derive(Subcommand)]
 pub enum OutboxCommand {
     /// Lists calls, the oldest first, with the other side's last answer
@@ -78,6 +76,7 @@ pub fn run(common: &Common, command: OutboxCommand) -> Result<(), Failure> {
                 card_id: card,
                 after: page.after,
                 limit: page.limit,
+                ..JobFilter::default()
             };
             list(common, &filter, page.json)
         }
@@ -97,7 +96,7 @@ fn list(common: &Common, filter: &JobFilter, as_json: bool) -> Result<(), Failur
     let cells = |job: &JobView| {
         vec![
             job.id.clone(),
-            kind_words(job),
+            views::kind_words(job),
             job.card_id.clone(),
             job.state.clone(),
             job.attempts.to_string(),
@@ -162,14 +161,6 @@ fn show(common: &Common, id: &str, as_json: bool) -> Result<(), Failure> {
         .into_iter()
         .map(|(name, value)| vec![name.to_owned(), value]);
     Ok(print_table(&["", ""], lines)?)
-}
-
-/// What kind of call it is, with the command that it carries, if it carries one.
-pub(super) fn kind_words(job: &JobView) -> String {
-    match &job.command {
-        Some(command) => format!("{} {command}", job.kind),
-        None => job.kind.clone(),
-    }
 }
 
 /// When a call is made (again), while it waits.

@@ -2,15 +2,15 @@
 
 use clap::Args;
 use indicatif::ProgressBar;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{UNKNOWN, kinds, states};
-use crate::audit::Act;
 use crate::commands::Common;
 use crate::commands::failure::Failure;
 use crate::commands::refusals::Refusals;
 use crate::commands::tables::{print_json, progress_style};
-use crate::store::{Entry, JobFilter, JobState, JobView, Store, StoreError, Tx};
+use crate::dispatcher::{NOT_OVER, Operated, discard_call, fit_reason, retry_call};
+use crate::store::{JobFilter, JobState, JobView, Store, StoreError};
 use crate::telemetry::Clock;
 
 #[derive(Args)]
@@ -43,29 +43,15 @@ pub struct DiscardArgs {
     #[arg(value_name = "ID", required = true)]
     ids: Vec<String>,
     /// Why, for those who ask later
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, value_parser = reason)]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, value_parser = fit_reason)]
     reason: String,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// What can be retried or discarded.
-const NOT_OVER: [JobState; 3] = [JobState::Parked, JobState::Dead, JobState::Waiting];
 /// Calls of one look, when they are chosen by a filter.
 const PAGE: i64 = 500;
-const LONGEST_REASON: usize = 200;
-
-/// A reason as it is given on the command line.
-pub fn reason(text: &str) -> Result<String, String> {
-    let is_fit = (1..=LONGEST_REASON).contains(&text.len()) && !text.contains(char::is_control);
-    match is_fit {
-        true => Ok(text.to_owned()),
-        false => Err(format!(
-            "a reason has 1 to {LONGEST_REASON} bytes and no control characters"
-        )),
-    }
-}
 
 pub fn retry(common: &Common, args: &RetryArgs) -> Result<(), Failure> {
     let (_, store) = common.open()?;
@@ -73,18 +59,14 @@ pub fn retry(common: &Common, args: &RetryArgs) -> Result<(), Failure> {
         true => chosen(&store, args)?,
         false => args.ids.clone(),
     };
-    let now = Clock::system().now();
-    let retry = |tx: &mut Tx<'_>, id: &str| tx.retry_job(id, now);
-    let operated = operate(&store, &ids, (Act::CallRetried, Value::Null), retry)?;
+    let operated = operate(&ids, |id| retry_call(&store, id, Clock::system().now()))?;
     operated.print("due now for a running serve", args.json)
 }
 
 pub fn discard(common: &Common, args: &DiscardArgs) -> Result<(), Failure> {
     let (_, store) = common.open()?;
-    let now = Clock::system().now();
-    let discard = |tx: &mut Tx<'_>, id: &str| tx.discard_job(id, &args.reason, now);
-    let act = (Act::CallDiscarded, json!({ "reason": args.reason }));
-    operate(&store, &args.ids, act, discard)?.print("discarded", args.json)
+    let discard = |id: &str| discard_call(&store, id, &args.reason, Clock::system().now());
+    operate(&args.ids, discard)?.print("discarded", args.json)
 }
 
 /// The calls a filter chooses, in the order they became necessary.
@@ -94,9 +76,9 @@ fn chosen(store: &Store, args: &RetryArgs) -> Result<Vec<String>, Failure> {
         let filter = JobFilter {
             state: Some(args.state.clone()),
             kind: args.kind.clone(),
-            card_id: None,
             after: ids.last().cloned(),
             limit: PAGE,
+            ..JobFilter::default()
         };
         let page = store.read(|tx| tx.list_jobs(&filter))?;
         if page.is_empty() {
@@ -108,57 +90,39 @@ fn chosen(store: &Store, args: &RetryArgs) -> Result<Vec<String>, Failure> {
 
 /// What became of the calls that were chosen.
 #[derive(Default)]
-struct Operated {
+struct Outcome {
     done: Vec<String>,
     refused: Refusals,
 }
 
 /// Does something with each call that the state it is in may not allow.
 fn operate(
-    store: &Store,
     ids: &[String],
-    (act, details): (Act, Value),
-    work: impl Fn(&mut Tx<'_>, &str) -> Result<bool, StoreError>,
-) -> Result<Operated, Failure> {
-    let mut operated = Operated::default();
+    work: impl Fn(&str) -> Result<Operated, StoreError>,
+) -> Result<Outcome, Failure> {
+    let mut outcome = Outcome::default();
     let bar = ProgressBar::new(ids.len() as u64).with_style(progress_style("calls"));
     for id in ids {
-        let refusal = store.write(|tx| {
-            let is_done = work(tx, id)?;
-            tx.audit(Entry {
-                act,
-                object: id,
-                outcome: if is_done { "done" } else { "refused" },
-                details: details.clone(),
-                at: Clock::system().now(),
-            })?;
-            match is_done {
-                true => Ok(None),
-                false => Ok(Some(refusal(tx.job(id)?))),
-            }
-        })?;
-        match refusal {
-            None => operated.done.push(id.clone()),
-            Some(why) => operated.refused.add(id, why),
+        match work(id)? {
+            Operated::Done(_) => outcome.done.push(id.clone()),
+            Operated::Refused(job) => outcome.refused.add(id, refusal(&job)),
+            Operated::Unknown => outcome.refused.add(id, UNKNOWN.to_owned()),
         }
         bar.inc(1);
     }
     bar.finish_and_clear();
-    Ok(operated)
+    Ok(outcome)
 }
 
 /// Why nothing can be done with a call.
-fn refusal(job: Option<JobView>) -> String {
-    let Some(job) = job else {
-        return UNKNOWN.to_owned();
-    };
+fn refusal(job: &JobView) -> String {
     match NOT_OVER.map(JobState::name).contains(&&*job.state) {
         true => "another call of its kind is open for the card".to_owned(),
         false => format!("it is {}", job.state),
     }
 }
 
-impl Operated {
+impl Outcome {
     /// Prints it; fails if any call was refused.
     fn print(&self, done: &str, as_json: bool) -> Result<(), Failure> {
         if as_json {

@@ -127,6 +127,16 @@ impl Transport {
         }
     }
 
+    /// The certificate files in use, each with the whole days that are left of it.
+    pub fn days_left(&self, now: i64) -> Vec<(String, i64)> {
+        let Some(files) = &self.tls else {
+            return Vec::new();
+        };
+        let in_use = files.current();
+        let days = |file: &DatedFile| (file.name.clone(), file.days_left(now));
+        in_use.files.iter().map(days).collect()
+    }
+
     /// Who delivers with this request: a subject, or an address.
     ///
     /// # Errors

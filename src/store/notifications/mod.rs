@@ -1,6 +1,7 @@
 //! The items of deliveries, each with its verdict.
 
 mod reading;
+mod searching;
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +14,8 @@ use super::{StoreError, Tx};
 use crate::domain::{Change, Flag, Hold, TraceStep, Verdict};
 use crate::jose::KeyedDigest;
 
-pub use reading::{KeptContent, NotificationFilter, NotificationView};
+pub use reading::{Explained, KeptContent, NotificationFilter, NotificationView};
+pub use searching::FoundNotifications;
 
 /// An item with the decision on it, to be recorded.
 #[derive(Clone)]

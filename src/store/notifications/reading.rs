@@ -1,13 +1,16 @@
 //! Recorded items as operators see them, and what is kept of their content.
 
+use std::collections::{BTreeSet, HashMap};
+
 use diesel::prelude::*;
 use zeroize::Zeroizing;
 
 use super::{Stored, from_json};
 use crate::domain::{Change, Flag, TraceStep, shown_changes};
 use crate::jose::{DigestSource, KeyedDigest};
+use crate::store::connection::AnyConnection;
 use crate::store::schema::{cards, notifications};
-use crate::store::{StoreError, Tx};
+use crate::store::{JobView, Replay, StoreError, Tx};
 
 /// An item as operators see it: nothing sealed in it.
 #[derive(Debug, Clone)]
@@ -29,15 +32,39 @@ pub struct NotificationView {
     pub trace: Vec<TraceStep>,
 }
 
+impl NotificationView {
+    /// The verdict with what holds the item, if anything does.
+    pub fn verdict_words(&self) -> String {
+        match &self.hold {
+            Some(hold) => format!("{}({hold})", self.verdict),
+            None => self.verdict.clone(),
+        }
+    }
+}
+
+/// An item with what followed from it: how its verdict came about.
+pub struct Explained {
+    pub notification: NotificationView,
+    /// The calls that followed.
+    pub jobs: Vec<JobView>,
+    pub replays: Vec<Replay>,
+}
+
 /// Which items to list; the latest come first.
 #[derive(Debug, Default, Clone)]
 pub struct NotificationFilter {
     pub card_id: Option<String>,
     pub verdict: Option<String>,
+    /// Mastercard's reason code.
+    pub reason: Option<String>,
     /// Only items received at this time or later, milliseconds since 1970, UTC.
     pub since: Option<i64>,
+    /// Only items received before this time.
+    pub until: Option<i64>,
     /// Only items that arrived before this one.
     pub after: Option<String>,
+    /// Only items down to this place in the order of arrival, itself included.
+    pub down_to: Option<(i64, i32)>,
     pub limit: i64,
 }
 
@@ -60,14 +87,8 @@ type KeptRow = (
 /// An item with the status that its card has now.
 type Seen = (Stored, Option<String>);
 
-/// The items, each with the status of its card.
-macro_rules! of_cards {
-    () => {
-        notifications::table
-            .left_join(cards::table.on(cards::id.nullable().eq(notifications::card_id)))
-            .select((Stored::as_select(), cards::status.nullable()))
-    };
-}
+/// Cards that are asked for at once.
+const CARDS_AT_ONCE: usize = 500;
 
 impl Tx<'_> {
     /// What changed of a card, as its status lets it be shown.
@@ -86,11 +107,25 @@ impl Tx<'_> {
 
     /// One item, if it is known.
     pub fn notification(&mut self, id: &str) -> Result<Option<NotificationView>, StoreError> {
-        let row: Option<Seen> = of_cards!()
+        let row: Option<Stored> = notifications::table
             .filter(notifications::id.eq(id))
+            .select(Stored::as_select())
             .first(self.connection)
             .optional()?;
-        row.map(view).transpose()
+        let seen = self.with_status(row.into_iter().collect())?;
+        seen.into_iter().next().map(view).transpose()
+    }
+
+    /// One item with what followed from it, if it is known.
+    pub fn explained(&mut self, id: &str) -> Result<Option<Explained>, StoreError> {
+        let Some(notification) = self.notification(id)? else {
+            return Ok(None);
+        };
+        Ok(Some(Explained {
+            notification,
+            jobs: self.jobs_of_notification(id)?,
+            replays: self.replays_of(id)?,
+        }))
     }
 
     /// Items, the latest arrival first. One whose row is damaged is left out and logged; the page
@@ -128,7 +163,7 @@ impl Tx<'_> {
     }
 
     /// Where an item stands in the order of arrival.
-    fn place_of(&mut self, id: &str) -> Result<Option<(i64, i32)>, StoreError> {
+    pub(super) fn place_of(&mut self, id: &str) -> Result<Option<(i64, i32)>, StoreError> {
         Ok(notifications::table
             .filter(notifications::id.eq(id))
             .select((notifications::delivery_sequence, notifications::item_index))
@@ -142,38 +177,47 @@ impl Tx<'_> {
         before: Option<(i64, i32)>,
         limit: i64,
     ) -> Result<Vec<Seen>, StoreError> {
-        let mut query = of_cards!().into_boxed();
-        if let Some(card_id) = &filter.card_id {
-            query = query.filter(notifications::card_id.eq(card_id));
-        }
-        if let Some(verdict) = &filter.verdict {
-            query = query.filter(notifications::verdict.eq(verdict));
-        }
-        if let Some(since) = filter.since {
-            query = query.filter(notifications::received_at.ge(since));
-        }
-        if let Some((sequence, index)) = before {
-            let same = notifications::delivery_sequence.eq(sequence);
-            let earlier = same.and(notifications::item_index.lt(index));
-            query = query.filter(notifications::delivery_sequence.lt(sequence).or(earlier));
-        }
         let latest_first = (
             notifications::delivery_sequence.desc(),
             notifications::item_index.desc(),
         );
-        Ok(query
+        let rows = chosen(filter, before)
             .order(latest_first)
             .limit(limit)
-            .load(self.connection)?)
+            .select(Stored::as_select())
+            .load(self.connection)?;
+        self.with_status(rows)
+    }
+
+    /// The items, each with the status of its card.
+    fn with_status(&mut self, rows: Vec<Stored>) -> Result<Vec<Seen>, StoreError> {
+        let cards: BTreeSet<&String> = rows.iter().filter_map(|row| row.card_id.as_ref()).collect();
+        let cards: Vec<&String> = cards.into_iter().collect();
+        let mut known: HashMap<String, Option<String>> = HashMap::new();
+        for some in cards.chunks(CARDS_AT_ONCE) {
+            let found: Vec<(String, Option<String>)> = cards::table
+                .filter(cards::id.eq_any(some.iter().copied()))
+                .select((cards::id, cards::status))
+                .load(self.connection)?;
+            known.extend(found);
+        }
+        let seen = |row: Stored| {
+            let status = row.card_id.as_ref().and_then(|id| known.get(id));
+            let status = status.cloned().flatten();
+            (row, status)
+        };
+        Ok(rows.into_iter().map(seen).collect())
     }
 
     /// The items of these deliveries, in the order of their arrival.
     pub fn items_of(&mut self, deliveries: &[i64]) -> Result<Vec<NotificationView>, StoreError> {
-        let rows: Vec<Seen> = of_cards!()
+        let rows = notifications::table
             .filter(notifications::delivery_sequence.eq_any(deliveries))
             .order((notifications::delivery_sequence, notifications::item_index))
+            .select(Stored::as_select())
             .load(self.connection)?;
-        rows.into_iter().map(view).collect()
+        let seen = self.with_status(rows)?;
+        seen.into_iter().map(view).collect()
     }
 
     /// What an item said, opened: the element without `paymentData`, and the payment data.
@@ -224,6 +268,40 @@ impl Tx<'_> {
             .count()
             .get_result(self.connection)?)
     }
+}
+
+/// The items that a filter chooses among those before a place.
+pub(super) fn chosen(
+    filter: &NotificationFilter,
+    before: Option<(i64, i32)>,
+) -> notifications::BoxedQuery<'_, <AnyConnection as Connection>::Backend> {
+    let mut query = notifications::table.into_boxed();
+    if let Some(card_id) = &filter.card_id {
+        query = query.filter(notifications::card_id.eq(card_id));
+    }
+    if let Some(verdict) = &filter.verdict {
+        query = query.filter(notifications::verdict.eq(verdict));
+    }
+    if let Some(reason) = &filter.reason {
+        query = query.filter(notifications::reason.eq(reason));
+    }
+    if let Some(since) = filter.since {
+        query = query.filter(notifications::received_at.ge(since));
+    }
+    if let Some(until) = filter.until {
+        query = query.filter(notifications::received_at.lt(until));
+    }
+    if let Some((sequence, index)) = filter.down_to {
+        let same = notifications::delivery_sequence.eq(sequence);
+        let later = same.and(notifications::item_index.ge(index));
+        query = query.filter(notifications::delivery_sequence.gt(sequence).or(later));
+    }
+    if let Some((sequence, index)) = before {
+        let same = notifications::delivery_sequence.eq(sequence);
+        let earlier = same.and(notifications::item_index.lt(index));
+        query = query.filter(notifications::delivery_sequence.lt(sequence).or(earlier));
+    }
+    query
 }
 
 fn view((row, status): Seen) -> Result<NotificationView, StoreError> {

@@ -13,7 +13,7 @@ use super::{StoreError, Tx};
 use crate::domain::{Card, CardId, Job, JobKind, TerminalState};
 
 pub use claiming::{Claim, ClaimedJob, Ending};
-pub use operating::{JobFilter, JobView};
+pub use operating::{JobFilter, JobView, OPEN};
 
 /// Where a call stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -33,6 +33,8 @@ pub struct JobView {
 #[derive(Debug, Default, Clone)]
 pub struct JobFilter {
     pub state: Option<String>,
+    /// Only those that are not over.
+    pub is_open: bool,
     pub kind: Option<String>,
     pub card_id: Option<String>,
     /// Only ids above this one.
@@ -40,12 +42,23 @@ pub struct JobFilter {
     pub limit: i64,
 }
 
+/// The states of calls that are not over.
+pub const OPEN: [JobState; 4] = [
+    JobState::Waiting,
+    JobState::Running,
+    JobState::Parked,
+    JobState::Dead,
+];
+
 impl Tx<'_> {
     /// Calls in the order they became necessary.
     pub fn list_jobs(&mut self, filter: &JobFilter) -> Result<Vec<JobView>, StoreError> {
         let mut query = outbox::table.into_boxed();
         if let Some(state) = &filter.state {
             query = query.filter(outbox::state.eq(state));
+        }
+        if filter.is_open {
+            query = query.filter(outbox::state.eq_any(OPEN.map(JobState::name)));
         }
         if let Some(kind) = &filter.kind {
             query = query.filter(outbox::kind.eq(kind));
@@ -166,12 +179,7 @@ impl Tx<'_> {
         &mut self,
     ) -> Result<Vec<(&'static str, &'static str, i64)>, StoreError> {
         let mut counts = Vec::new();
-        for state in [
-            JobState::Waiting,
-            JobState::Running,
-            JobState::Parked,
-            JobState::Dead,
-        ] {
+        for state in OPEN {
             for kind in super::KINDS {
                 let of_kind = outbox::table
                     .filter(outbox::state.eq(state.name()))

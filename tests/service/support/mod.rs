@@ -2,10 +2,12 @@
 
 pub mod api;
 pub mod audit;
+pub mod browser;
 pub mod build;
 pub mod calls;
 pub mod certificates;
 pub mod commands;
+pub mod console;
 pub mod database;
 pub mod every_status;
 pub mod http;
