@@ -10,7 +10,7 @@ use crate::support::raw::exchange;
 use crate::support::{App, Backend};
 
 /// Every route with the roles that reach it; without any it needs no key.
-const GRANTED: [(&str, &[&str]); 22] = [
+const GRANTED: [(&str, &[&str]); 23] = [
     ("GET /livez", &[]),
     ("GET /readyz", &[]),
     ("GET /metrics", &[]),
@@ -23,6 +23,7 @@ const GRANTED: [(&str, &[&str]); 22] = [
     ("PUT /v1/cards/{id}/token-status", &["app", "ops"]),
     ("PUT /v1/cards/{id}/contract-status", &["app", "ops"]),
     ("GET /v1/cards/{id}/transactions", &["app"]),
+    ("GET /v1/cards/{id}/timeline", &["ops"]),
     ("GET /v1/cards/{id}/readiness", &["app", "payments"]),
     ("POST /v1/cards/{id}/credentials", &["payments"]),
     ("GET /v1/events", &["app"]),

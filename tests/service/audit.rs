@@ -146,6 +146,7 @@ fn p16_every_act_is_recorded_once_with_who_what_when_where_and_result(
     let Script { acts, mut seen, .. } = script;
     seen.extend(acts_of_the_service(&mut app, &folder));
     seen.extend(acts_of_the_owner(backend));
+    seen.extend(acts_of_the_console(&app));
     let every: BTreeSet<String> = Act::ALL.iter().map(|act| act.word().to_owned()).collect();
     assert_eq!(seen, every, "each act has a case here");
     println!(
@@ -170,6 +171,15 @@ fn acts_of_the_service(app: &mut App, folder: &KeyFolder) -> BTreeSet<String> {
     app.start();
     seen.extend(watch.new_records().into_iter().map(|record| record.act));
     seen
+}
+
+/// What the console records of a visit.
+fn acts_of_the_console(app: &App) -> BTreeSet<String> {
+    let key = app.new_key(AccessRole::Ops, "visitor");
+    let mut watch = Watch::begin(&app.database);
+    app.sign_in(&key).send("/console/sign-out", &[]);
+    let recorded = watch.new_records().into_iter();
+    recorded.map(|record| record.act).collect()
 }
 
 /// What is recorded of a database that is new.
