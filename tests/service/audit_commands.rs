@@ -79,6 +79,8 @@ pub fn commands_for_keys(script: &mut Script<'_>) {
     script.run(&approve(KID), ("keys.approve", KID, "no_change"));
     let unknown = ("keys.approve", "nobody", "unknown-key");
     script.run(&approve("nobody"), unknown);
+    let back = ["keys", "approve", KID, "--reason", "back"];
+    script.run(&back, ("keys.approve", KID, "done"));
 }
 
 pub fn commands_for_other_sides(script: &mut Script<'_>) {

@@ -8,6 +8,7 @@ use tokenkeep::commands::Service;
 use tokenkeep::store::AuditRecord;
 use tokenkeep::telemetry::Clock;
 
+use crate::audit::who;
 use crate::support::audit::{Watch, records, store};
 use crate::support::build::{CARD, KID, NUMBER_1, plain, refresh_with};
 use crate::support::commands::{Output, with};
@@ -17,7 +18,7 @@ use crate::support::{App, Backend, START, TestDatabase, wait_until};
 /// Runs a command on this folder.
 pub fn run(database: &TestDatabase, keys: &KeyFolder, arguments: &[&str]) -> Output {
     let folder = keys.path().to_str().unwrap();
-    let variables = [("TOKENKEEP_KEYS", folder), ("USER", "custodian")];
+    let variables = [("TOKENKEEP_KEYS", folder)];
     with(database, arguments, &variables)
 }
 
@@ -119,7 +120,7 @@ fn p11_another_payload_key_under_a_known_kid_is_refused_at_reload_and_restart_un
             &*record.object,
             &*record.outcome
         ),
-        ("cli:custodian", "keys.approve", KID, "done")
+        (&*who(), "keys.approve", KID, "done")
     );
     assert!(record.details.contains("rotated by ticket 7"));
     app.start();

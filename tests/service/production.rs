@@ -9,6 +9,7 @@ use rstest::rstest;
 use tempfile::TempDir;
 use tokenkeep::jose::KeyFolder as Watched;
 use tokenkeep::jose::{OpenPolicy, Reload};
+use tokenkeep::store::{DatabaseUrl, Store};
 
 use crate::door_production::{keys, refusal_with};
 use crate::support::commands::with;
@@ -105,9 +106,11 @@ fn p09_keys_that_lie_with_the_data_are_refused_in_production() {
     }
     let beside = data.path().join("data");
     fs::create_dir(&beside).unwrap();
+    let database = beside.join("tokenkeep.db").display().to_string();
+    Store::migrate(&DatabaseUrl::parse(&database).unwrap()).unwrap();
     let told = refusal_with(&data, |settings| {
         settings.keys = inside.clone();
-        settings.database_url = beside.join("tokenkeep.db").display().to_string();
+        settings.database_url = database;
     });
     assert_eq!(told, None);
 }
