@@ -145,7 +145,7 @@ pub(super) struct Findings {
     pub remarks: Vec<String>,
 }
 
-/// The private files that others may read or write, the listener's key among them.
+/// The private files that others may read or write, the listener's key and the programs' passwords among them.
 ///
 /// # Errors
 /// [`KeyError::Io`] where a folder or a file cannot be looked at.
@@ -156,6 +156,16 @@ pub(super) fn exposed_files(settings: &Settings) -> Result<Vec<PathBuf>, KeyErro
         let key = settings.keys.join(&tls.private_key);
         if key_files::is_exposed(&key)? {
             exposed.push(key);
+        }
+    }
+    // One may be mounted anywhere; one that is not there is told where it is read.
+    let passwords = settings
+        .programs
+        .values()
+        .filter_map(|it| it.password_file());
+    for file in passwords.map(|file| settings.keys.join(file)) {
+        if !exposed.contains(&file) && file.exists() && key_files::is_exposed(&file)? {
+            exposed.push(file);
         }
     }
     Ok(exposed)

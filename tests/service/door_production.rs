@@ -17,7 +17,7 @@ use crate::support::{Backend, TestDatabase};
 use crate::wire_settings::load;
 
 /// Keys that nobody else has, and certificates.
-fn keys() -> TempDir {
+pub fn keys() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     generate_missing(folder.path(), None, 2048, "2026-11-22").unwrap();
     let tls = folder.path().join("tls");

@@ -114,6 +114,8 @@ mod retention;
 mod retention_load;
 mod secrets;
 mod secrets_columns;
+mod secrets_digests;
+mod secrets_sources;
 mod shutdown;
 mod storage;
 mod storage_indexes;
