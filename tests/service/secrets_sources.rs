@@ -50,33 +50,50 @@ fn write(file: &Path, content: &[u8], mode: u32) {
 
 #[test]
 fn p15_each_key_that_everybody_has_is_refused_in_production_beside_keys_of_ones_own() {
-    let own = door_production::keys();
-    assert_eq!(refusal(own.path(), ""), None);
-    let (mut refused, mut tried) = (0, 0);
-    for (file, program) in [
+    let pem = rsa_key(2048).private_key_to_pem_pkcs8().unwrap();
+    let program = |program: &str, key: &str| format!("{program}signing_key = \"signing/{key}\"\n");
+    let bank = |key: &str, set: &str| {
+        program(BANK, key) + &format!("verification_keys = \"verification/{set}\"\n")
+    };
+    let start = |demonstration: Option<&str>, settings: &str| {
+        let folder = door_production::keys();
+        write(&folder.path().join("signing/own.pem"), &pem, 0o600);
+        if let Some(file) = demonstration {
+            let content = fs::read(keys().join(file)).unwrap();
+            write(&folder.path().join(file), &content, 0o600);
+        }
+        refusal(folder.path(), settings)
+    };
+    let (own_shop, own_bank) = (program(SHOP, "own.pem"), bank("own.pem", "own.json"));
+    for settings in ["", &own_shop, &own_bank] {
+        assert_eq!(start(None, settings), None, "{settings}");
+    }
+    let cases = [
         ("payload/demo-payload-2025.pem", String::new()),
         ("payload/demo-payload-2026.pem", String::new()),
         ("storage/demo-storage.key", String::new()),
         (
             "signing/demo-signing.pem",
-            format!("{SHOP}signing_key = \"signing/demo-signing.pem\"\n"),
+            program(SHOP, "demo-signing.pem"),
         ),
         (
             "signing/demo-alliance.pem",
-            format!("{BANK}signing_key = \"signing/demo-alliance.pem\"\n"),
+            bank("demo-alliance.pem", "own.json"),
         ),
-    ] {
-        let folder = door_production::keys();
-        write(
-            &folder.path().join(file),
-            &fs::read(keys().join(file)).unwrap(),
-            0o600,
-        );
-        let told = refusal(folder.path(), &program);
+        ("verification/sandbox.json", own_shop),
+        (
+            "verification/alliance/sandbox.json",
+            bank("own.pem", "alliance/sandbox.json"),
+        ),
+    ];
+    let mut refused = 0;
+    for (file, settings) in &cases {
+        let told = start(Some(file), settings);
         let told = told.unwrap_or_else(|| panic!("{file}: it started"));
         assert!(told.contains("demonstration keys"), "{file}: {told}");
-        (refused, tried) = (refused + 1, tried + 1);
+        refused += 1;
     }
+    let tried = cases.len();
     println!("P-15 a default value: {refused} of {tried} demonstration keys refused in production");
 }
 
