@@ -131,7 +131,7 @@ fn w05_chunks_that_nobody_wants_are_not_read_on_after_a_refusal(
     assert_eq!(connection.reply().expect("an answer").status, status);
     assert!(connection.closes_within(Duration::from_secs(2)));
     println!(
-        "W-05 chunks after a refusal {status} ({} more): closed after {:.1?}",
+        "W-05 chunks after a refusal ({status}, {} bytes more): closed after {:.1?}",
         piece.len(),
         begun.elapsed()
     );

@@ -64,7 +64,7 @@ fn with_every_field() -> Value {
 fn w13_every_known_name_twice_at_its_level_is_refused_in_either_spelling() {
     let app = App::spawn(Backend::Sqlite);
     let element = with_every_field();
-    let mut texts = with_one_name_twice(&plain(&[element.clone()]));
+    let mut texts = with_one_name_twice(&plain(std::slice::from_ref(&element)));
     texts.extend(with_one_name_twice(&encrypted(&json!([element]))));
     texts.extend(with_one_name_twice(&json!({ LIST: null, ENCRYPTED: "" })));
     assert!(texts.len() > 2 * 60, "{}", texts.len());

@@ -4,7 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::pkcs12::Pkcs12;
+use serde_json::json;
 use tokenkeep::commands::Service;
 use tokenkeep::settings::{Environment, Role};
 use tokenkeep::store::{DatabaseUrl, Store};
@@ -50,7 +53,10 @@ fn write(file: &Path, content: &[u8], mode: u32) {
 
 #[test]
 fn p15_each_key_that_everybody_has_is_refused_in_production_beside_keys_of_ones_own() {
-    let pem = rsa_key(2048).private_key_to_pem_pkcs8().unwrap();
+    let key = rsa_key(2048);
+    let pem = key.private_key_to_pem_pkcs8().unwrap();
+    let modulus = URL_SAFE_NO_PAD.encode(key.rsa().unwrap().n().to_vec());
+    let set = json!({ "keys": [{ "kty": "RSA", "kid": "own", "n": modulus, "e": "AQAB" }] });
     let program = |program: &str, key: &str| format!("{program}signing_key = \"signing/{key}\"\n");
     let bank = |key: &str, set: &str| {
         program(BANK, key) + &format!("verification_keys = \"verification/{set}\"\n")
@@ -58,6 +64,8 @@ fn p15_each_key_that_everybody_has_is_refused_in_production_beside_keys_of_ones_
     let start = |demonstration: Option<&str>, settings: &str| {
         let folder = door_production::keys();
         write(&folder.path().join("signing/own.pem"), &pem, 0o600);
+        let sets = folder.path().join("verification/own.json");
+        write(&sets, set.to_string().as_bytes(), 0o600);
         if let Some(file) = demonstration {
             let content = fs::read(keys().join(file)).unwrap();
             write(&folder.path().join(file), &content, 0o600);

@@ -112,9 +112,11 @@ fn w18_an_unknown_or_missing_status_never_makes_a_card_active() {
         app.deliver(&plain(&[status(&new, Some(START - 1_000), "ACTIVE")]));
         assert_eq!(shown(&app, &new)["status"], "ACTIVE", "{word}");
     }
+    let parked = "SELECT count(*) AS number FROM notifications WHERE hold = 'status-unknown'";
     println!(
-        "W-18 {} unknown statuses of new and of active cards: all parked",
-        words.len()
+        "W-18 {} unknown statuses, of a new and of an active card: {} parked",
+        words.len(),
+        app.database.number(parked)
     );
     for data in [Value::Null, json!([]), json!("ACTIVE")] {
         let mut element = status(CARD, Some(START - 2_000), "ACTIVE");
