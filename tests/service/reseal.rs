@@ -224,4 +224,9 @@ fn p10_what_no_key_opens_is_left_and_told(
     let again = reseal(database, &keys).json();
     assert_eq!(again["resealed"], 0);
     assert_eq!(again["left"], 1);
+    println!(
+        "P-10 {backend:?} a damaged value: {} left, {} keys called removable",
+        again["left"],
+        again["removableKeys"].as_array().unwrap().len()
+    );
 }

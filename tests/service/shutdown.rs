@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rstest::rstest;
+use tokenkeep::sandbox::{Fault, Operation};
+use tokenkeep::telemetry::Clock;
 
-use crate::support::build::{plain, status};
+use crate::support::build::{NUMBER_1, plain, refresh, status};
+use crate::support::calls;
 use crate::support::raw::{Connection, head};
 use crate::support::serve::Serve;
 use crate::support::sql::sql;
@@ -249,4 +252,34 @@ fn w36_requests_that_wait_for_a_commit_when_the_stop_comes_are_answered_after_it
         "W-36 {backend:?} waiting for a commit at the stop: {kept} answered 204, {stored} stored"
     );
     assert_eq!(stored, kept);
+}
+
+#[rstest]
+fn w36_sigterm_while_a_call_hangs_hands_its_lease_back(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let database = TestDatabase::new(backend);
+    let sandbox = calls::sandbox(Clock::system(), |_| {});
+    sandbox.set_fault(Operation::Checkout, Some(Fault::Hang));
+    let mut serve = calls::serve(&database, &sandbox, "timeout = 30");
+    let mut item = refresh("card", START, NUMBER_1, ("12", "2031"));
+    item["maskedCard"]["serviceId"] = calls::SERVICE.into();
+    let kept = Client::new().post(&serve.url, &plain(&[item]).to_string());
+    assert_eq!(kept.status, 204);
+    wait_until("the call hangs", || {
+        sandbox.count(Operation::Checkout, None) > 0
+    });
+    let leases = |of: &str| {
+        let query = format!("SELECT count(*) AS number FROM outbox WHERE state = '{of}'");
+        database.number(&query)
+    };
+    assert_eq!(leases("running"), 1);
+    let (status, time) = serve.terminate();
+    assert_eq!(status.code(), Some(0));
+    let (left, waiting) = (leases("running"), leases("waiting"));
+    println!(
+        "W-36 {backend:?} SIGTERM while a call hangs: exit after {time:.1?}, {left} leases left"
+    );
+    assert!(time <= Duration::from_secs(10), "{time:?}");
+    assert_eq!((left, waiting), (0, 1));
 }
