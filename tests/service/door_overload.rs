@@ -162,9 +162,13 @@ impl Outcome {
             self.surplus.len() >= offered_in_all() / 2,
             "hardly any surplus"
         );
-        // The hundredth that may take longer has waited for one of two cores, which all tests share:
-        // whoever waits for storage waits for half a second.
-        assert!(self.refusal <= Duration::from_millis(200));
+        // Where all tests share two cores, a hundredth may wait for one: whoever waits for storage waits for half
+        // a second.
+        let slowest = match is_full() {
+            true => self.slowest_refusal(),
+            false => self.refusal,
+        };
+        assert!(slowest <= Duration::from_millis(200), "{slowest:?}");
         // What waits, what is being written, and as much again on its way to and fro.
         assert!(self.most <= 4 * BATCH as i64);
         // Hardly more commits than fit into the time: there was a delay, though on SQLite a commit may
