@@ -8,6 +8,12 @@
     reason = "a test may fail where it stands"
 )]
 
+#[allow(dead_code, reason = "the search of what the tests told uses the rest")]
+#[path = "../leaks/canaries.rs"]
+mod canaries;
+#[allow(dead_code, reason = "the search of what the tests told uses the rest")]
+#[path = "../leaks/numbers.rs"]
+mod numbers;
 mod repository;
 
 /// Does not compile if the type has one of these traits: the item would then be one of two.

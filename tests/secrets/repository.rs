@@ -3,12 +3,16 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::numbers::check_digit_fits;
+
 /// Numbers that pass the check digit and are nobody's: published by Mastercard and by gateways for samples and tests.
-const ALLOWED: [&str; 4] = [
+const ALLOWED: [&str; 5] = [
     "5480983162311596",
     "5555555555554444",
     "4111111111111111",
     "378282246310005",
+    // In no scheme's range: what the door's tests look for in answers and logs.
+    "9988776655443325",
 ];
 
 /// Runs of 13 to 19 digits that stand alone and pass the check digit.
@@ -22,16 +26,6 @@ fn numbers(text: &str) -> Vec<&str> {
             && check_digit_fits(run)
     };
     runs.filter(is_number).collect()
-}
-
-fn check_digit_fits(digits: &str) -> bool {
-    let sum: u32 = (digits.bytes().rev().enumerate())
-        .map(|(place, byte)| match (place % 2, u32::from(byte - b'0')) {
-            (0, digit) => digit,
-            (_, digit) => digit * 2 / 10 + digit * 2 % 10,
-        })
-        .sum();
-    sum.is_multiple_of(10)
 }
 
 #[test]

@@ -184,6 +184,10 @@ fn p15_production_refuses_the_demonstration_keys() {
     bare.command.arg(keys());
     bare.command.env("TOKENKEEP_ENVIRONMENT", "production");
     let told = refusal(&mut bare);
+    println!(
+        "P-15 the demonstration folder in production: {}",
+        told.trim()
+    );
     assert!(told.contains("demonstration keys"), "{told}");
 }
 

@@ -1,18 +1,18 @@
-//! The public listener's verdict on heads: media types, codings, sizes.
+//! The public listener's verdict on heads: media types and sizes.
 
 use std::time::{Duration, Instant};
 
 use rstest::rstest;
 
 use crate::support::build::{CARD, plain, status};
-use crate::support::raw::{Connection, Reply, exchange, post};
+use crate::support::raw::{Reply, exchange, post};
 use crate::support::serve::Serve;
 use crate::support::{App, Backend, START, TestDatabase};
 
-const PATH: &str = "/notifications/card";
+pub const PATH: &str = "/notifications/card";
 pub const JSON: &str = "Content-Type: application/json\r\n";
 
-fn body() -> String {
+pub fn body() -> String {
     plain(&[status(CARD, Some(START), "ACTIVE")]).to_string()
 }
 
@@ -80,7 +80,14 @@ fn w10_only_json_in_utf8_is_kept_and_every_other_media_type_is_answered_415(
             "{headers}"
         );
     }
-    assert_eq!(app.database.deliveries(), accepted.len() as i64);
+    let kept = app.database.deliveries();
+    println!(
+        "W-10 {backend:?}: {kept} of {} media types kept, {} answered 415, {} of those stored",
+        accepted.len() + headers.len(),
+        headers.len(),
+        kept - accepted.len() as i64
+    );
+    assert_eq!(kept, accepted.len() as i64);
 }
 
 #[test]
@@ -102,6 +109,11 @@ fn w10_white_space_before_a_parameter_and_an_empty_parameter_change_nothing() {
             != 204
     };
     let refused: Vec<&str> = kinds.into_iter().filter(is_refused).collect();
+    println!(
+        "W-10 {} odd spellings of JSON: {} refused",
+        kinds.len(),
+        refused.len()
+    );
     assert!(refused.is_empty(), "{refused:?}");
 }
 
@@ -123,47 +135,9 @@ fn w10_media_types_that_the_settings_name_are_kept_and_the_default_is_not() {
         );
         assert_eq!(reply.unwrap().status, status, "{kind}");
     }
-    assert_eq!(app.database.deliveries(), 2);
-}
-
-#[rstest]
-fn w11_content_codings_are_answered_415_before_the_body_is_read_and_nothing_is_stored(
-    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
-) {
-    let app = App::spawn(backend);
-    let codings = [
-        "gzip",
-        "GZIP",
-        "x-gzip",
-        "deflate",
-        "br",
-        "zstd",
-        "gzip, gzip",
-        "gzip, identity",
-        "compress",
-        "unknown",
-        "",
-    ];
-    for coding in codings {
-        let headers = format!("{JSON}Content-Encoding: {coding}\r\n");
-        let reply = send(&app, "POST /notifications/card", &headers).unwrap();
-        let found = (reply.status, reply.code());
-        assert_eq!(
-            found,
-            (415, "unsupported-content-encoding".to_owned()),
-            "{coding}"
-        );
-        // The answer does not wait for a body, so nothing of it can have been inflated.
-        let mut silent = Connection::open(app.public());
-        silent.send(format!(
-            "POST {PATH} HTTP/1.1\r\nHost: test\r\n{headers}Content-Length: 10240\r\n\r\n"
-        ));
-        assert_eq!(silent.reply().unwrap().status, 415, "{coding}");
-    }
-    assert_eq!(app.database.deliveries(), 0);
-    let identity = format!("{JSON}Content-Encoding: identity\r\n");
-    let reply = send(&app, "POST /notifications/card", &identity);
-    assert_eq!(reply.unwrap().status, 204);
+    let kept = app.database.deliveries();
+    println!("W-10 with 2 other media types set: {kept} of 3 kept");
+    assert_eq!(kept, 2);
 }
 
 #[test]
@@ -211,18 +185,23 @@ fn w08_oversized_heads_are_refused_or_cut_and_the_process_is_fine_afterwards() {
             format!("{line}X-A: {}", "a".repeat(4_000_000)),
         ),
     ];
-    let before = serve.memory("VmRSS");
+    let (before, mut answers) = (serve.memory("VmRSS"), Vec::new());
     for (case, request) in &requests {
         let begun = Instant::now();
         let reply = exchange(serve.address(), request);
         if let Some(reply) = &reply {
             assert!((400..500).contains(&reply.status), "{case}: {reply:?}");
         }
-        println!("{case}: {:?}", reply.map(|reply| reply.status));
+        answers.push(reply.map_or("cut".to_owned(), |reply| reply.status.to_string()));
         assert!(begun.elapsed() < Duration::from_secs(2), "{case}");
         assert_eq!(post(serve.address(), good.as_bytes()).status, 204, "{case}");
     }
     let growth = serve.memory("VmHWM").saturating_sub(before);
+    println!(
+        "W-08 {} oversized heads: {}; {growth} bytes of memory more",
+        requests.len(),
+        answers.join(", ")
+    );
     assert!(growth < 16 << 20, "{growth} bytes more");
     assert!(serve.is_running());
     assert_eq!(database.deliveries(), 1 + requests.len() as i64);

@@ -1,4 +1,4 @@
-//! A minute of more requests than slow storage can take: the queue stays bounded, the surplus is
+//! More requests than slow storage can take: the queue stays bounded, the surplus is
 //! refused at once, and nothing is acknowledged that is not stored.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,10 +10,9 @@ use tokenkeep::settings::Role;
 use crate::door_pressure::{Answered, send};
 use crate::support::build::{plain, status};
 use crate::support::raw::{Connection, head};
-use crate::support::{App, Backend, START, SetOnDrop};
+use crate::support::{App, Backend, START, SetOnDrop, is_full};
 
 /// What is offered: a request every 2 ms, whether or not others are answered.
-const OFFERED: usize = 30_000;
 const EVERY: Duration = Duration::from_millis(2);
 const COMMIT: Duration = Duration::from_millis(500);
 /// Deliveries of a commit, and as many that wait for theirs.
@@ -21,15 +20,20 @@ const BATCH: usize = 32;
 /// More than can wait at once, and enough besides for those that are refused.
 const CONNECTIONS: usize = 160;
 
+/// Requests of a minute, or of some seconds.
+fn offered_in_all() -> usize {
+    if is_full() { 30_000 } else { 3_000 }
+}
+
 /// Offers requests on connections that stay open; returns their answers in no particular order.
 fn offer(app: &App, acknowledged: &AtomicUsize) -> Vec<Answered> {
-    let (begun, next) = (Instant::now(), AtomicUsize::new(0));
+    let (begun, next, all) = (Instant::now(), AtomicUsize::new(0), offered_in_all());
     let work = || {
         let mut connection = Connection::open(app.public());
         let mut answers = Vec::new();
         loop {
             let number = next.fetch_add(1, Ordering::SeqCst);
-            if number >= OFFERED {
+            if number >= all {
                 return answers;
             }
             let card = format!("offered-{number}");
@@ -144,15 +148,27 @@ impl Outcome {
         }
     }
 
+    fn slowest_refusal(&self) -> Duration {
+        let times = self.surplus.iter().map(Answered::took);
+        times.max().unwrap_or_default()
+    }
+
     fn assert_in_bounds(&self, offered: Duration) {
         for answered in self.surplus.iter().chain(&self.late) {
             assert_eq!(answered.reply.status, 503);
             assert_eq!(answered.reply.header("retry-after"), Some("1"));
         }
-        assert!(self.surplus.len() >= OFFERED / 2, "hardly any surplus");
-        // The hundredth that may take longer has waited for one of two cores, which all tests share:
-        // whoever waits for storage waits for half a second.
-        assert!(self.refusal <= Duration::from_millis(200));
+        assert!(
+            self.surplus.len() >= offered_in_all() / 2,
+            "hardly any surplus"
+        );
+        // Where all tests share two cores, a hundredth may wait for one: whoever waits for storage waits for half
+        // a second.
+        let slowest = match is_full() {
+            true => self.slowest_refusal(),
+            false => self.refusal,
+        };
+        assert!(slowest <= Duration::from_millis(200), "{slowest:?}");
         // What waits, what is being written, and as much again on its way to and fro.
         assert!(self.most <= 4 * BATCH as i64);
         // Hardly more commits than fit into the time: there was a delay, though on SQLite a commit may
@@ -165,7 +181,7 @@ impl Outcome {
 }
 
 #[rstest]
-fn w34_a_minute_of_500_requests_a_second_meets_commits_of_500_ms_with_a_bounded_queue(
+fn w34_500_requests_a_second_meet_commits_of_500_ms_with_a_bounded_queue(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
     let app = App::spawn_with(backend, |settings| {
@@ -180,16 +196,21 @@ fn w34_a_minute_of_500_requests_a_second_meets_commits_of_500_ms_with_a_bounded_
     let outcome = Outcome::of(answers);
     let [kept, surplus, late] =
         [&outcome.kept, &outcome.surplus, &outcome.late].map(|answers| answers.len() as i64);
+    let stored = app.database.deliveries();
     println!(
-        "{backend:?}: {OFFERED} requests in {offered:.1?}: {kept} kept, at most {} waiting, {late} \
-         too late; {surplus} refused, 99 of 100 within {:.1?}; normal after {normal:.1?}",
-        outcome.most, outcome.refusal
+        "W-34 {backend:?}: {} requests in {offered:.1?}: {kept} kept, at most {} waiting, {late} too late; \
+         {surplus} refused, 99 of 100 within {:.1?}, the slowest after {:.1?}; normal after {normal:.1?}; \
+         {} acknowledged, {stored} stored",
+        offered_in_all(),
+        outcome.most,
+        outcome.refusal,
+        outcome.slowest_refusal(),
+        kept + kept_after,
     );
-    assert!(offered < Duration::from_secs(63));
+    assert!(offered < EVERY * offered_in_all() as u32 + Duration::from_secs(3));
     outcome.assert_in_bounds(offered);
     assert!(normal < Duration::from_secs(5));
     // Who came too late may be stored: nobody was told so.
     let told = kept + kept_after;
-    let stored = app.database.deliveries();
     assert!((told..=told + late).contains(&stored), "{stored} stored");
 }

@@ -23,9 +23,10 @@ pub fn handler_hits(app: &App) -> i64 {
 fn w09_wrong_methods_and_paths_are_answered_404_or_405_without_reaching_the_handler() {
     let app = App::spawn(Backend::Sqlite);
     let marked = format!("{JSON}X-Echo: mark-7\r\n");
-    for method in [
+    let methods = [
         "GET", "PUT", "OPTIONS", "TRACE", "PATCH", "DELETE", "post", "FOO",
-    ] {
+    ];
+    for method in methods {
         let reply = send(&app, &format!("{method} {PATH}"), &marked).unwrap();
         assert!([404, 405].contains(&reply.status), "{method}: {reply:?}");
         assert!(!format!("{reply:?}").contains("mark-7"), "{method}");
@@ -58,16 +59,24 @@ fn w09_wrong_methods_and_paths_are_answered_404_or_405_without_reaching_the_hand
         let reply = send(&app, &format!("POST {path}"), JSON).unwrap();
         assert!([400, 404, 405].contains(&reply.status), "{path}: {reply:?}");
     }
-    for line in [
+    let lines = [
         "CONNECT test:443",
         "CONNECT /notifications/card",
         "GET /livez/",
         "POST /livez",
-    ] {
+    ];
+    for line in lines {
         let reply = send(&app, line, JSON).unwrap();
         assert!((400..500).contains(&reply.status), "{line}: {reply:?}");
     }
-    assert_eq!(handler_hits(&app), 0);
+    let hits = handler_hits(&app);
+    println!(
+        "W-09 {} methods, {} paths and {} other lines: 400, 404 or 405, {hits} reached the handler",
+        methods.len() + 1,
+        paths.len(),
+        lines.len()
+    );
+    assert_eq!(hits, 0);
     let reply = send(&app, "POST /notifications/card", "");
     assert_eq!(reply.unwrap().status, 415);
     assert_eq!(handler_hits(&app), 1, "the count itself works");
@@ -99,11 +108,13 @@ fn w33_the_public_listener_has_the_notification_path_and_livez_and_nothing_else(
         "/../../etc/passwd",
         "/.env",
     ];
+    let mut refused = 0;
     for path in elsewhere {
         for method in ["GET", "PUT", "POST"] {
             for headers in ["", &bearer] {
                 let reply = send(&app, &format!("{method} {path}"), headers).unwrap();
                 assert_eq!(reply.status, 404, "{method} {path}");
+                refused += 1;
                 assert!(!reply.body.contains(CARD), "{method} {path}");
             }
         }
@@ -113,8 +124,8 @@ fn w33_the_public_listener_has_the_notification_path_and_livez_and_nothing_else(
     let there = app.get(&card);
     assert_eq!(there.status, 200, "the API has it");
     println!(
-        "W-33 {} paths by 3 methods, with a key and without: 404 on the public listener",
-        elsewhere.len()
+        "W-33 on the public listener: {refused} of {} requests answered 404, with a key and without",
+        elsewhere.len() * 3 * 2
     );
 }
 
@@ -125,6 +136,7 @@ fn w33_the_api_listens_on_this_machine_only_unless_told_and_gives_nothing_withou
     assert!(defaults.api_listen.starts_with("127.0.0.1:"));
     let app = App::spawn(Backend::Sqlite);
     let payments = app.new_key(AccessRole::Payments, "pays");
+    let mut refused = 0;
     let cookie = format!("Cookie: key={payments}");
     for path in ["/v1/notifications", "/v1/outbox", "/v1/cards", "/v1/events"] {
         let ask = |headers: &[&str]| {
@@ -143,6 +155,7 @@ fn w33_the_api_listens_on_this_machine_only_unless_told_and_gives_nothing_withou
         );
         let bearer = format!("Authorization: Bearer {payments}");
         assert_eq!(ask(&[&bearer]).status, 403, "{path}");
+        refused += 3;
     }
     for path in [
         "/docs/../../etc/passwd",
@@ -154,8 +167,11 @@ fn w33_the_api_listens_on_this_machine_only_unless_told_and_gives_nothing_withou
         let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
         let reply = exchange(app.service().api, request).unwrap();
         assert_eq!(reply.status, 404, "{path}");
+        refused += 1;
     }
-    println!("W-33 on the API: 4 lists by 3 wrong callers and 5 odd paths, nothing given");
+    println!(
+        "W-33 on the API: {refused} of 17 requests refused, of wrong callers and to odd paths"
+    );
 }
 
 #[rstest]

@@ -124,6 +124,17 @@ fn w34_while_storage_is_blocked_the_surplus_is_refused_at_once_and_the_others_in
         after.push(send(&app, format!("after-{}", after.len())));
         assert!(freed.elapsed() < Duration::from_secs(5), "no 204 in time");
     }
+    let [slowest, normal] = [&waited, &after].map(|them| them.iter().map(Answered::took).max());
+    println!(
+        "W-34 {backend:?} blocked: {} refused at once, {} after {:.1?} at most, {} acknowledged; then {} sent, \
+         the slowest {:.1?}",
+        SENDERS - waited.len(),
+        waited.len(),
+        slowest.unwrap_or_default(),
+        waited.iter().filter(|it| it.reply.status == 204).count(),
+        after.len(),
+        normal.unwrap_or_default()
+    );
     assert_kept(&app, waited.iter().chain(&after));
 }
 
@@ -141,6 +152,11 @@ fn w34_nothing_is_acknowledged_before_its_commit_and_what_waited_is_acknowledged
     }
     assert_kept(&app, &waited);
     let stored = app.database.deliveries();
+    println!(
+        "W-34 {backend:?} freed after a second: {} acknowledged, {} of them before; {stored} stored",
+        waited.len(),
+        waited.iter().filter(|it| it.came < freed).count()
+    );
     assert_eq!(
         stored,
         waited.len() as i64,

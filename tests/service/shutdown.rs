@@ -6,18 +6,24 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rstest::rstest;
+use tokenkeep::sandbox::{Fault, Operation};
+use tokenkeep::telemetry::Clock;
 
-use crate::support::build::{plain, status};
+use crate::support::build::{NUMBER_1, plain, refresh, status};
+use crate::support::calls;
 use crate::support::raw::{Connection, head};
 use crate::support::serve::Serve;
 use crate::support::sql::sql;
-use crate::support::{App, Backend, Client, START, SetOnDrop, TestDatabase, wait_until};
+use crate::support::{App, Backend, Client, START, SetOnDrop, TestDatabase, is_full, wait_until};
 
-const SIGNALS: u32 = 20;
-const STOPS: u32 = 5;
 const SENDERS: usize = 8;
 /// Answers a second when a stop comes, at least.
 const LOAD: usize = 200;
+
+/// How often it is stopped.
+fn rounds() -> u32 {
+    if is_full() { 20 } else { 5 }
+}
 
 fn body(card: &str) -> String {
     plain(&[status(card, Some(START), "ACTIVE")]).to_string()
@@ -112,6 +118,24 @@ fn stop_under_load(url: &str, round: u32, stopped: &mut Stopped, stop_it: impl F
     assert!(stopped.slowest <= Duration::from_secs(10));
 }
 
+impl Stopped {
+    /// Tells what came of it, and checks that what was acknowledged is what is stored.
+    fn tell(&self, how: &str, database: &TestDatabase) {
+        let kept = kept(database);
+        println!(
+            "W-36 {how}: {} times under {} requests a second at least: {} acknowledged, {} lost, {} stored \
+             without an answer; the slowest exit took {:.1?}",
+            rounds(),
+            self.load.unwrap_or_default(),
+            self.acknowledged.len(),
+            self.acknowledged.difference(&kept).count(),
+            kept.difference(&self.acknowledged).count(),
+            self.slowest,
+        );
+        assert_eq!(kept, self.acknowledged);
+    }
+}
+
 fn kept(database: &TestDatabase) -> BTreeSet<String> {
     let cards = sql(database).texts("SELECT card_id AS text FROM notifications");
     let kept: BTreeSet<String> = cards.iter().cloned().collect();
@@ -125,13 +149,13 @@ fn w36_a_stop_under_load_answers_all_it_stored_and_stores_all_it_acknowledged(
 ) {
     let mut app = App::spawn(backend);
     let mut stopped = Stopped::default();
-    for round in 0..STOPS {
+    for round in 0..rounds() {
         let url = app.receiver_url();
         stop_under_load(&url, round, &mut stopped, || app.stop());
         app.start();
     }
     app.settle();
-    assert_eq!(kept(&app.database), stopped.acknowledged);
+    stopped.tell(&format!("{backend:?} stop"), &app.database);
 }
 
 #[rstest]
@@ -140,7 +164,7 @@ fn w36_sigterm_under_load_answers_all_it_stored_and_stores_all_it_acknowledged(
 ) {
     let database = TestDatabase::new(backend);
     let mut stopped = Stopped::default();
-    for round in 0..SIGNALS {
+    for round in 0..rounds() {
         let mut serve = Serve::start(&database);
         let url = serve.url.clone();
         stop_under_load(&url, round, &mut stopped, || {
@@ -150,22 +174,7 @@ fn w36_sigterm_under_load_answers_all_it_stored_and_stores_all_it_acknowledged(
     }
     let _serve = Serve::start(&database);
     wait_until("all is decided", || sql(&database).is_settled());
-    let (
-        kept,
-        Stopped {
-            acknowledged,
-            slowest,
-            load,
-        },
-    ) = (kept(&database), stopped);
-    println!(
-        "{backend:?}: {SIGNALS} SIGTERM under {} requests a second at least: {} acknowledged, {} lost; \
-         the slowest exit took {slowest:.1?}",
-        load.unwrap_or_default(),
-        acknowledged.len(),
-        acknowledged.difference(&kept).count(),
-    );
-    assert_eq!(kept, acknowledged);
+    stopped.tell(&format!("{backend:?} SIGTERM"), &database);
 }
 
 #[rstest]
@@ -197,7 +206,9 @@ fn w36_a_request_whose_body_is_under_way_when_the_stop_comes_is_kept_and_answere
     });
     app.start();
     app.settle();
-    assert_eq!(app.verdicts("card"), ["applied"]);
+    let verdicts = app.verdicts("card");
+    println!("W-36 {backend:?} a body under way at the stop: 204, {verdicts:?}");
+    assert_eq!(verdicts, ["applied"]);
 }
 
 #[rstest]
@@ -236,5 +247,39 @@ fn w36_requests_that_wait_for_a_commit_when_the_stop_comes_are_answered_after_it
     });
     assert!(kept >= 8, "{kept} were kept");
     // Whoever was stored was told.
-    assert_eq!(sql(&app.database).count("deliveries"), kept);
+    let stored = sql(&app.database).count("deliveries");
+    println!(
+        "W-36 {backend:?} waiting for a commit at the stop: {kept} answered 204, {stored} stored"
+    );
+    assert_eq!(stored, kept);
+}
+
+#[rstest]
+fn w36_sigterm_while_a_call_hangs_hands_its_lease_back(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let database = TestDatabase::new(backend);
+    let sandbox = calls::sandbox(Clock::system(), |_| {});
+    sandbox.set_fault(Operation::Checkout, Some(Fault::Hang));
+    let mut serve = calls::serve(&database, &sandbox, "timeout = 30");
+    let mut item = refresh("card", START, NUMBER_1, ("12", "2031"));
+    item["maskedCard"]["serviceId"] = calls::SERVICE.into();
+    let kept = Client::new().post(&serve.url, &plain(&[item]).to_string());
+    assert_eq!(kept.status, 204);
+    wait_until("the call hangs", || {
+        sandbox.count(Operation::Checkout, None) > 0
+    });
+    let leases = |of: &str| {
+        let query = format!("SELECT count(*) AS number FROM outbox WHERE state = '{of}'");
+        database.number(&query)
+    };
+    assert_eq!(leases("running"), 1);
+    let (status, time) = serve.terminate();
+    assert_eq!(status.code(), Some(0));
+    let (left, waiting) = (leases("running"), leases("waiting"));
+    println!(
+        "W-36 {backend:?} SIGTERM while a call hangs: exit after {time:.1?}, {left} leases left"
+    );
+    assert!(time <= Duration::from_secs(10), "{time:?}");
+    assert_eq!((left, waiting), (0, 1));
 }

@@ -63,7 +63,7 @@ fn card_api() -> Value {
 }
 
 /// The larger `maskedCard` of Checkout: what it has beyond the Card API, or in another type.
-fn checkout() -> Value {
+pub fn checkout() -> Value {
     let mut card = card_api();
     card["srcDigitalCardId"] = "checkout".into();
     card["srcPaymentCardId"] = "3f2c1a5e-7b1d-4c55-9a35-2f6c1d9b7a10".into();

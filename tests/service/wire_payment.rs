@@ -203,6 +203,10 @@ fn w13_duplicate_keys_inside_decrypted_payment_data_are_quarantined() {
         assert_eq!(shown(&app, &card)["token"], Value::Null, "{plaintext}");
         assert_eq!(shown(&app, &card)["status"], "ACTIVE", "the rest applies");
     }
+    println!(
+        "W-13 {} decrypted paymentData with one name twice quarantined",
+        plaintexts.len()
+    );
     let token = jwe_of_text(&flat(""), Some(KID));
     app.deliver(&plain(&[refresh_with("once", START - 1_000, &token)]));
     assert_eq!(

@@ -32,7 +32,12 @@ fn w18_unknown_fields_at_any_depth_change_nothing() {
         list["eventType"] = "unknown".into();
         list["batch"] = json!({ "id": 7 });
         app.deliver(&if is_plain { list } else { encrypted(&list) });
-        assert_eq!(app.verdicts(card), ["applied", "no_change"], "{card}");
+        let verdicts = app.verdicts(card);
+        println!(
+            "W-18 unknown fields at every depth, {card}: {}",
+            verdicts[1]
+        );
+        assert_eq!(verdicts, ["applied", "no_change"], "{card}");
         assert_eq!(shown(&app, card), before, "{card}");
     }
 }
@@ -62,6 +67,13 @@ fn w18_unknown_reason_codes_change_nothing_and_are_carried_through() {
             "{reason}"
         );
     }
+    let verdicts = app.verdicts(CARD);
+    let unchanged = verdicts.iter().filter(|verdict| *verdict == "no_change");
+    println!(
+        "W-18 unknown reasons: {} of {} change nothing",
+        unchanged.count(),
+        verdicts.len() - 1
+    );
 }
 
 #[test]
@@ -100,6 +112,12 @@ fn w18_an_unknown_or_missing_status_never_makes_a_card_active() {
         app.deliver(&plain(&[status(&new, Some(START - 1_000), "ACTIVE")]));
         assert_eq!(shown(&app, &new)["status"], "ACTIVE", "{word}");
     }
+    let parked = "SELECT count(*) AS number FROM notifications WHERE hold = 'status-unknown'";
+    println!(
+        "W-18 {} unknown statuses, of a new and of an active card: {} parked",
+        words.len(),
+        app.database.number(parked)
+    );
     for data in [Value::Null, json!([]), json!("ACTIVE")] {
         let mut element = status(CARD, Some(START - 2_000), "ACTIVE");
         element["maskedCard"]["digitalCardData"] = data;
@@ -125,7 +143,12 @@ fn w18_unknown_values_of_descriptive_fields_are_carried_through() {
     let mut sent = masked.clone();
     app.deliver(&plain(&[element]));
     assert_eq!(app.verdicts(CARD), ["applied"]);
-    assert_eq!(shown(&app, CARD)["maskedCard"], sent.take());
+    let shown = shown(&app, CARD)["maskedCard"].take();
+    println!(
+        "W-18 unknown values of descriptive fields: kept as sent {}",
+        shown == sent
+    );
+    assert_eq!(shown, sent.take());
 }
 
 #[rstest]
@@ -174,6 +197,11 @@ fn w15_text_is_stored_verbatim_whatever_it_is(
             "{place}"
         );
     }
+    println!(
+        "W-15 {backend:?}: {} texts shown as sent, {} deliveries, the second of each a duplicate",
+        texts.len(),
+        app.database.deliveries()
+    );
 }
 
 #[rstest]
@@ -206,8 +234,8 @@ fn w15_bytes_that_are_no_text_are_refused_and_nothing_is_kept(
         ("UTF-16 BE", utf16(u16::to_be_bytes)),
         ("empty", Vec::new()),
     ];
-    for (name, bytes) in bodies {
-        let answer = post(&app, "/notifications/card", &bytes, &[]);
+    for (name, bytes) in &bodies {
+        let answer = post(&app, "/notifications/card", bytes, &[]);
         assert_eq!(
             (answer.status, &*answer.code()),
             (400, "not-a-notification"),
@@ -217,6 +245,11 @@ fn w15_bytes_that_are_no_text_are_refused_and_nothing_is_kept(
     }
     app.settle();
     assert!(app.card(CARD).is_none());
+    println!(
+        "W-15 {backend:?}: {} more that are no text refused, {} kept",
+        bodies.len(),
+        app.database.deliveries()
+    );
     assert_eq!(
         post(&app, "/notifications/card", &with(br"\ud83c\udfe6"), &[]).status,
         204
@@ -236,5 +269,10 @@ fn w15_a_text_of_a_megabyte_is_stored_verbatim(
     app.deliver(&plain(&[element]));
     assert_eq!(app.verdicts(CARD), ["applied"]);
     let kept = shown(&app, CARD)["maskedCard"]["digitalCardData"]["longDescription"].clone();
+    println!(
+        "W-15 {backend:?}: a text of {} bytes kept as sent: {}",
+        long.len(),
+        kept == long
+    );
     assert!(kept == long);
 }

@@ -153,9 +153,10 @@ fn w14_a_time_that_is_none_leaves_the_item_untimed_and_what_is_not_json_is_refus
         assert_eq!(item.flags, [Flag::Untimed], "{time}");
         assert_eq!(item.event_time, None, "{time}");
     }
-    for time in [
+    let not_json = [
         "1e400", "-1e400", "+1", "01", "-", "1.", ".5", "NaN", "Infinity", "0x1", "'1'",
-    ] {
+    ];
+    for time in not_json {
         let answer = post(
             &app,
             "/notifications/card",
@@ -170,4 +171,17 @@ fn w14_a_time_that_is_none_leaves_the_item_untimed_and_what_is_not_json_is_refus
     }
     app.settle();
     assert!(app.card(CARD).is_none());
+    let mut instants = std::collections::BTreeSet::new();
+    for (place, time) in forms(60).iter().enumerate() {
+        app.deliver(&plain(&[at(&format!("timed-{place}"), time, "ACTIVE")]));
+        instants.insert(latest(&app).event_time);
+    }
+    println!(
+        "W-14 {backend:?}: {} forms are {} instant, {} values untimed, {} answered 400",
+        forms(60).len(),
+        instants.len(),
+        untimed.len(),
+        not_json.len()
+    );
+    assert_eq!(instants, [Some(START - 60_000)].into());
 }

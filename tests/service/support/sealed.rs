@@ -1,6 +1,6 @@
 //! Values in every sealed column, and a look at them from outside.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokenkeep::domain::{CardId, ProgramToken};
 use tokenkeep::jose::{Place, StorageKeys};
 use tokenkeep::store::{SEALED, SealedColumn};
@@ -29,15 +29,12 @@ pub fn shop_with_every_secret(backend: Backend, keys: &KeyFolder) -> Shop {
         shop.card_with_cryptogram(card);
     }
     for (card, number, other) in [(CARD, NUMBER_1, NUMBER_2), (OTHER, NUMBER_2, NUMBER_1)] {
-        let registration = json!({ "token": {
-            "paymentToken": other, "tokenExpirationMonth": "12", "tokenExpirationYear": "2031",
-        }});
         let registered = app.ask(&Ask {
             method: "PUT",
             path: &format!("/v1/cards/{card}"),
             key: &key,
             headers: &[&format!("Idempotency-Key: of-{card}")],
-            body: &registration.to_string(),
+            body: &registration(other).to_string(),
         });
         assert_eq!(registered.status, 201, "{}", registered.body);
         app.deliver(&plain(&[refresh(
@@ -59,6 +56,13 @@ pub fn shop_with_every_secret(backend: Backend, keys: &KeyFolder) -> Shop {
         assert!(values.len() > 1, "{}.{}", column.table, column.column);
     }
     shop
+}
+
+/// A registration with a number.
+pub fn registration(number: &str) -> Value {
+    json!({ "token": {
+        "paymentToken": number, "tokenExpirationMonth": "12", "tokenExpirationYear": "2031",
+    }})
 }
 
 /// The values of a sealed column, each with what it is bound to.
