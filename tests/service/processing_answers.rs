@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use josekit::jwe::{JweEncrypter as _, JweHeader, RSA_OAEP_256};
+use openssl::pkey::PKey;
 use rstest::rstest;
 use serde_json::{Value, json};
 use tokenkeep::api::access::AccessRole;
@@ -24,7 +25,9 @@ pub fn jwe_of(text: &[u8]) -> String {
 
 /// The same token with a CEK that is too long for its `enc`, encrypted as it should be.
 fn with_other_cek(token: &str) -> String {
-    let encrypter = RSA_OAEP_256.encrypter_from_pem(payload_key()).unwrap();
+    let key = PKey::private_key_from_pem(&payload_key()).unwrap();
+    let public = key.public_key_to_der().unwrap();
+    let encrypter = RSA_OAEP_256.encrypter_from_der(public).unwrap();
     let header = JweHeader::new();
     let key = encrypter.encrypt(&[7; 32], &header, &mut JweHeader::new());
     let key = URL_SAFE_NO_PAD.encode(key.unwrap().unwrap());
@@ -126,7 +129,7 @@ fn j17_the_answer_is_byte_for_byte_the_same_whatever_is_wrong_with_the_encryptio
     let classes = seen.len();
     seen.dedup();
     println!(
-        "J-17 {classes} classes of failure as a part and as a body: {} of {count} answers the same, {} event",
+        "J-17 {classes} classes of failure as a part and as a body: {} of {count} answers the same, {} sight of card and events",
         count - answers.len() + 1,
         seen.len()
     );

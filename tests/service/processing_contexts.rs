@@ -152,11 +152,11 @@ fn j27_a_part_sent_as_a_body_and_a_body_sent_as_a_part_are_held_and_change_no_to
     assert_eq!(app.verdicts(CARD), ["quarantined(unreadable)"]);
     assert!(app.card(CARD).unwrap().card.token.is_none());
     let all = app.get("/v1/notifications").json();
-    let holds: Vec<&Value> = all["notifications"]
+    let holds: Vec<&str> = all["notifications"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|item| &item["verdictReason"])
+        .map(|item| item["verdictReason"].as_str().unwrap())
         .collect();
     println!(
         "J-27 {} of 2 parts and bodies in each other's place held: {holds:?}",

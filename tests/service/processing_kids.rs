@@ -86,7 +86,7 @@ fn hostile() -> Vec<(String, &'static str)> {
     kids
 }
 
-/// Makes the public half of this key's tokens name another key.
+/// A token for this key that names another one.
 fn jwe_under(key: &LateKey, kid: &str) -> String {
     let payment = json!({ "paymentToken": NUMBER_1 }).to_string();
     encrypt(payment.as_bytes(), &key.pem, Some(kid), "A128GCM", 12).unwrap()
@@ -148,7 +148,7 @@ fn j14_a_kid_reaches_no_file_and_no_statement_and_one_line_of_the_log_escaped_an
         trace.lines().count(),
         lines.len()
     );
-    // What is looked for would be seen: the cards' ids are in what is sent to PostgreSQL.
+    // SQLite's statements stay within the process. In those to PostgreSQL it would be seen, as the cards' ids are.
     if backend == Backend::Postgres {
         assert!(trace.contains("card-0") && trace.contains("INSERT"));
     }

@@ -68,7 +68,7 @@ fn j19_an_encoded_message_that_begins_with_another_byte_is_answered_like_every_o
 #[test]
 fn j22_tokens_that_ask_for_costly_or_curve_operations_are_refused_by_their_alg() {
     let keyring = demonstration_keys();
-    let mut slowest = Duration::ZERO;
+    let (mut count, mut slowest) = (0, Duration::ZERO);
     for (alg, members) in [
         (
             "PBES2-HS256+A128KW",
@@ -100,7 +100,8 @@ fn j22_tokens_that_ask_for_costly_or_curve_operations_are_refused_by_their_alg()
         let header = format!(r#"{{"alg":"{alg}","enc":"A256GCM",{members}}}"#);
         let token = Token::with_header(&header).text();
         slowest = slowest.max(quickest(|| assert_guarded(&keyring, &token)));
+        count += 1;
     }
-    println!("J-22 refused within {slowest:?}");
+    println!("J-22 {count} tokens refused, each within {slowest:?}");
     assert!(slowest < Duration::from_millis(5), "{slowest:?}");
 }
