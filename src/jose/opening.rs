@@ -19,6 +19,9 @@ use super::guard::{self, Checked, JoseHeader, Refused};
 use super::{Keyring, PayloadKey};
 
 /// Most private-key operations for one token, however many keys are loaded.
+///
+/// That is what bounds a sender's tokens without a key id. No rate does besides: only senders that the public
+/// listener knows are heard, a body has a largest size, and who waits for an answer never waits for a key.
 pub const MAX_PRIVATE_OPERATIONS: usize = 4;
 
 /// Most characters of a token's key id that are written to the log.

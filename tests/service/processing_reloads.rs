@@ -150,4 +150,5 @@ fn j33_a_broken_new_key_file_leaves_the_old_keys_working_and_the_service_ready(
     wait_until("the good new key is taken", || {
         app.verdicts(CARD) == ["applied"]
     });
+    println!("J-33 {count} of {count} applied beside a broken key file");
 }

@@ -50,7 +50,7 @@ fn the_demonstration_keys_are_known_as_such_and_new_ones_are_not() {
 
 #[test]
 fn j32_every_unfit_key_is_refused_with_its_file_and_reason() {
-    for (name, reason) in [
+    let unfit = [
         ("exponent-1", "exponent"),
         ("exponent-3", "exponent"),
         ("exponent-even", "exponent"),
@@ -65,7 +65,8 @@ fn j32_every_unfit_key_is_refused_with_its_file_and_reason() {
         ("with-certificate", "not one RSA private key"),
         ("public-only", "not one RSA private key"),
         ("garbage", "not one RSA private key"),
-    ] {
+    ];
+    for (name, reason) in unfit {
         let file = repository("tests/data/jose/refused-keys")
             .join(name)
             .with_extension("pem");
@@ -84,6 +85,10 @@ fn j32_every_unfit_key_is_refused_with_its_file_and_reason() {
                 .all(|line| !message.contains(line))
         );
     }
+    println!(
+        "J-32 {} unfit keys refused, each with file and reason",
+        unfit.len()
+    );
 }
 
 #[test]
@@ -105,6 +110,7 @@ fn j32_a_large_file_a_folder_and_a_link_out_of_the_key_folder_are_refused() {
     fs::remove_file(folder.path().join("payload/mine.pem")).unwrap();
     fs::create_dir(folder.path().join("payload/mine.pem")).unwrap();
     assert!(load_error(&folder).to_string().contains("is not a file"));
+    println!("J-32 a file of 10 MB, a link out of the folder and a folder refused");
 }
 
 #[test]
@@ -125,13 +131,14 @@ fn j32_files_that_others_may_write_or_the_world_may_read_are_found() {
     let folder = folder_of_new_keys(&["mine"]);
     assert_eq!(exposed_files(folder.path(), &[]).unwrap(), []);
     let file = folder.path().join("payload/mine.pem");
-    for (mode, is_exposed) in [
+    let modes = [
         (0o640, false),
         (0o644, true),
         (0o660, true),
         (0o602, true),
         (0o400, false),
-    ] {
+    ];
+    for (mode, is_exposed) in modes {
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
         assert_eq!(
             exposed_files(folder.path(), &[])
@@ -142,6 +149,8 @@ fn j32_files_that_others_may_write_or_the_world_may_read_are_found() {
             "{mode:o}"
         );
     }
+    let exposed = modes.iter().filter(|(_, is_exposed)| *is_exposed).count();
+    println!("J-32 {exposed} of {} file modes found exposed", modes.len());
 }
 
 #[test]
@@ -153,6 +162,7 @@ fn j16_one_key_in_two_files_is_refused() {
     )
     .unwrap();
     assert!(matches!(load_error(&folder), KeyError::Ambiguous { .. }));
+    println!("J-16 one key in two files refused");
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! Attacks on the unwrapping of the CEK, and algorithms that would make us work for a forger.
 
-use std::time::{Duration, Instant};
-
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::{Padding, Rsa};
 
@@ -22,14 +20,15 @@ fn encrypted(rsa: &Rsa<Private>, message: &[u8], padding: Padding) -> Vec<u8> {
 fn j11_rsa1_5_tokens_are_refused_without_a_private_operation() {
     let (keyring, rsa) = (demonstration_keys(), private_key());
     let mut token = Token::with_header(&HEADER.replace("RSA-OAEP-256", "RSA1_5"));
+    let mut refused = 0;
     for _ in 0..100 {
         token.0[1] = encrypted(&rsa, &[7; 32], Padding::PKCS1);
         assert_guarded(&keyring, &token.text());
+        refused += 1;
     }
-    println!(
-        "J-11 100/100 refused, {} private operations",
-        keyring.private_operations()
-    );
+    let operations = keyring.private_operations();
+    println!("J-11 {refused} self-made tokens refused, {operations} private operations");
+    assert_eq!(operations, 0);
     // With the right alg above it, the wrong padding is a bad encrypted key like any other.
     let mut token = Token::with_header(HEADER);
     token.0[1] = encrypted(&rsa, &[7; 32], Padding::PKCS1);
@@ -63,13 +62,13 @@ fn j19_an_encoded_message_that_begins_with_another_byte_is_answered_like_every_o
         );
         assert_eq!(keyring.private_operations(), before + 1);
     }
-    println!("J-19 127/127 first bytes, one answer");
+    println!("J-19 {} other first bytes, one answer", message[0]);
 }
 
 #[test]
 fn j22_tokens_that_ask_for_costly_or_curve_operations_are_refused_by_their_alg() {
     let keyring = demonstration_keys();
-    let mut slowest = Duration::ZERO;
+    let (mut count, mut slowest) = (0, Duration::ZERO);
     for (alg, members) in [
         (
             "PBES2-HS256+A128KW",
@@ -100,10 +99,9 @@ fn j22_tokens_that_ask_for_costly_or_curve_operations_are_refused_by_their_alg()
     ] {
         let header = format!(r#"{{"alg":"{alg}","enc":"A256GCM",{members}}}"#);
         let token = Token::with_header(&header).text();
-        let begun = Instant::now();
-        assert_guarded(&keyring, &token);
-        slowest = slowest.max(begun.elapsed());
+        slowest = slowest.max(quickest(|| assert_guarded(&keyring, &token)));
+        count += 1;
     }
-    println!("J-22 refused within {slowest:?}");
+    println!("J-22 {count} tokens refused, each within {slowest:?}");
     assert!(slowest < Duration::from_millis(5), "{slowest:?}");
 }

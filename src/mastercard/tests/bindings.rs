@@ -40,18 +40,22 @@ fn j31_an_answer_to_another_request_or_for_another_card_is_refused() {
         (&["maskedCard"], Value::Null, "other-card"),
         (&["maskedCard"], json!([]), "other-card"),
     ];
+    let mut count = 0;
     for (path, value, reason) in table {
         let refused = shop.refusal(move |parts| {
             put(&mut parts.payload, path, &value);
         });
         assert_eq!(refused.as_deref(), Some(reason));
+        count += 1;
     }
+    println!("J-31 {count} answers to another request or for another card refused");
 }
 
 #[test]
 fn j31_an_answer_signed_at_another_time_is_refused() {
     let shop = Changing::start();
     let now = NOW / 1000;
+    let (mut refusals, mut believed) = (0, 0);
     for (iat, is_refused) in [
         (json!((now - DAY).to_string()), true),
         (json!((now + DAY).to_string()), true),
@@ -73,15 +77,23 @@ fn j31_an_answer_signed_at_another_time_is_refused() {
             parts.payload["iat"] = set.clone();
         });
         assert_eq!(refused.as_deref(), reason, "in the payload: {iat}");
+        match is_refused {
+            true => refusals += 2,
+            false => believed += 2,
+        }
     }
     let without = shop.refusal(|parts| {
         parts.header.as_object_mut().unwrap().remove("iat");
     });
     assert_eq!(without, None);
+    println!(
+        "J-31 {refusals} answers of other times refused, {believed} within ten minutes believed"
+    );
 }
 
 #[test]
 fn j31_an_answer_whose_id_came_before_is_refused() {
+    let mut count = 0;
     for in_header in [true, false] {
         let other = Recorder::start(move |request| {
             ok(&checkout_answer(request, |parts| {
@@ -97,7 +109,9 @@ fn j31_an_answer_whose_id_came_before_is_refused() {
         let ask = || shop.client.checkout(&checkout_request(), keyring());
         assert!(ask().is_ok());
         assert_eq!(ask().err().unwrap().reason, "repeated-answer");
+        count += 1;
     }
+    println!("J-31 {count} answers with an id that came before refused");
 }
 
 #[test]
@@ -115,7 +129,9 @@ fn j31_the_answer_to_one_request_is_none_to_the_next() {
     let shop = shop(&other.address(), "");
     let ask = || shop.client.checkout(&checkout_request(), keyring());
     assert!(ask().is_ok());
-    assert_eq!(ask().err().unwrap().reason, "other-correlation-id");
+    let reason = ask().err().unwrap().reason;
+    println!("J-31 the answer to one request, given to the next: {reason}");
+    assert_eq!(reason, "other-correlation-id");
 }
 
 #[test]

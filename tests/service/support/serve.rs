@@ -43,6 +43,16 @@ impl Serve {
         Self::spawn(shell, (database, &keys()), &[])
     }
 
+    /// Starts under `strace`, which writes its system calls on files and what it sends on sockets.
+    pub fn start_traced(database: &TestDatabase, trace: &Path) -> Self {
+        let mut strace = Command::new("strace");
+        // As a grandchild, so that the service itself is what is stopped.
+        strace.args(["-D", "-f", "-qq", "-s", "65536"]);
+        strace.args(["-e", "trace=%file,sendto,sendmsg", "-o"]);
+        strace.arg(trace).arg(PROGRAM);
+        Self::spawn(strace, (database, &keys()), &[])
+    }
+
     fn spawn(
         mut program: Command,
         (database, keys): (&TestDatabase, &Path),

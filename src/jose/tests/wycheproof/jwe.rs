@@ -1,6 +1,6 @@
 //! JWEs, opened with the key that each is for where it is one that we can have.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use openssl::bn::BigNum;
 use openssl::pkey::PKey;
@@ -63,7 +63,7 @@ fn open(groups: &[Value], is_wanted: impl Fn(&Value) -> bool) -> Opened {
 
 #[test]
 fn j01_only_rsa_oaep_256_with_gcm_opens_and_nothing_else_reaches_a_private_key() {
-    let Some(groups) = groups("json_web_encryption_test.json", 139) else {
+    let Some(groups) = groups("J-01", "json_web_encryption_test.json", 139) else {
         return;
     };
     let opened = open(&groups, |_| true);
@@ -79,7 +79,7 @@ fn j01_only_rsa_oaep_256_with_gcm_opens_and_nothing_else_reaches_a_private_key()
 
 #[test]
 fn j01_no_jwe_of_the_mixed_file_opens() {
-    let Some(groups) = groups("json_web_crypto_test.json", 83) else {
+    let Some(groups) = groups("J-01", "json_web_crypto_test.json", 83) else {
         return;
     };
     let opened = open(&groups, |_| true);
@@ -94,30 +94,35 @@ fn j01_no_jwe_of_the_mixed_file_opens() {
 
 #[test]
 fn j11_rsa1_5_under_a_key_for_oaep_never_reaches_it() {
-    let Some(groups) = groups("json_web_encryption_test.json", 139) else {
+    let Some(groups) = groups("J-11", "json_web_encryption_test.json", 139) else {
         return;
     };
     let opened = open(&groups, |test| has_flag(test, "Pkcs15WithOaepKey"));
-    println!("J-11 vectors: {} refused", opened.refused);
+    println!(
+        "J-11 vectors: {} refused, {} private operations",
+        opened.refused, opened.private_operations
+    );
     assert_eq!((opened.ids.len(), opened.refused), (0, 14));
     assert_eq!(opened.private_operations, 0);
 }
 
 #[test]
 fn j22_a_point_that_is_on_no_curve_is_refused_before_anything_is_computed_with_it() {
+    let (mut points, mut slowest) = (0, Duration::ZERO);
     for (file, tests, known) in [
         ("json_web_encryption_test.json", 139, 51),
         ("json_web_crypto_test.json", 83, 83),
     ] {
-        let Some(groups) = groups(file, tests) else {
+        let Some(groups) = groups("J-22", file, tests) else {
             return;
         };
         let keyring = demonstration_keys();
         let tests = groups.iter().flat_map(tests_of);
         let test = tests.into_iter().find(|test| id(test) == known).unwrap();
         let token = token(test, "jwe").unwrap();
-        let begun = Instant::now();
-        assert_guarded(&keyring, &token);
-        assert!(begun.elapsed() < Duration::from_millis(5));
+        slowest = slowest.max(quickest(|| assert_guarded(&keyring, &token)));
+        points += 1;
     }
+    println!("J-22 vectors: {points} points on no curve refused within {slowest:?}");
+    assert!(slowest < Duration::from_millis(5));
 }

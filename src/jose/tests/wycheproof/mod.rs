@@ -16,12 +16,14 @@ pub(crate) use jws::believed;
 
 use super::*;
 
-/// All test groups of a file, which must hold so many tests. None where no folder is named: then the test
-/// says so and ends. A folder that does not hold the file fails the test.
-pub(crate) fn groups(file: &str, tests: usize) -> Option<Vec<Value>> {
+/// All test groups of a file, which must hold so many tests. None where no folder is named: then the test with
+/// this id says so and ends. A folder that does not hold the file fails the test.
+pub(crate) fn groups(id: &str, file: &str, tests: usize) -> Option<Vec<Value>> {
     let Some(folder) = std::env::var_os("WYCHEPROOF_DIR") else {
-        // Not by a macro, whose words would be kept from whoever runs the tests.
-        let said = format!("{file}: NOT TESTED, as WYCHEPROOF_DIR names no folder of vectors\n");
+        let said = format!("{id} not run: WYCHEPROOF_DIR names no folder that holds {file}");
+        println!("{said}");
+        // Not by a macro, whose words would be kept from whoever runs the tests by cargo.
+        let said = format!("{said}\n");
         std::io::stderr().write_all(said.as_bytes()).unwrap();
         return None;
     };

@@ -6,9 +6,9 @@ use serde_json::Value;
 use super::*;
 
 /// An OAEP file by the size of its keys.
-fn oaep(bits: u32) -> Option<Vec<Value>> {
+fn oaep(id: &str, bits: u32) -> Option<Vec<Value>> {
     let file = format!("rsa_oaep_{bits}_sha256_mgf1sha256_test.json");
-    groups(&file, 37)
+    groups(id, &file, 37)
 }
 
 fn keyring_of_group(group: &Value) -> Keyring {
@@ -22,7 +22,7 @@ fn keyring_of_group(group: &Value) -> Keyring {
 fn j02_oaep_unwraps_what_is_valid_without_a_label_and_nothing_else() {
     let (mut accepted, mut refused) = (0, 0);
     for bits in [2048, 3072, 4096] {
-        let Some(groups) = oaep(bits) else {
+        let Some(groups) = oaep("J-02", bits) else {
             return;
         };
         for group in groups {
@@ -53,7 +53,7 @@ fn j02_oaep_unwraps_what_is_valid_without_a_label_and_nothing_else() {
 
 #[test]
 fn j03_gcm_decides_as_the_vectors_do_where_the_iv_is_one_that_is_let_in() {
-    let Some(groups) = groups("aes_gcm_test.json", 316) else {
+    let Some(groups) = groups("J-03", "aes_gcm_test.json", 316) else {
         return;
     };
     let (mut valid, mut invalid, mut refused_by_policy) = (0, 0, 0);
@@ -95,7 +95,7 @@ fn j03_gcm_decides_as_the_vectors_do_where_the_iv_is_one_that_is_let_in() {
 fn j19_a_vector_of_bad_oaep_padding_is_answered_like_every_other_failure() {
     let mut count = 0;
     for bits in [2048, 3072, 4096] {
-        let Some(groups) = oaep(bits) else {
+        let Some(groups) = oaep("J-19", bits) else {
             return;
         };
         for group in groups {
