@@ -137,16 +137,6 @@ impl ProgramSettings {
         }
     }
 
-    /// The file with the password of the signing key, where one is named.
-    pub fn password_file(&self) -> Option<&str> {
-        let file = match &self.kind {
-            KindSettings::MastercardCheckout(settings) => &settings.signing_key_password_file,
-            KindSettings::MastercardProcessing(settings) => &settings.signing_key_password_file,
-            KindSettings::Alliance(_) => return None,
-        };
-        (!file.is_empty()).then_some(file)
-    }
-
     /// Refuses what would send signed requests over the network in the clear: plain http at all in
     /// production, and to another machine everywhere. In production also what leads to a machine that
     /// only this one knows.
