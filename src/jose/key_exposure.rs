@@ -25,24 +25,38 @@ pub struct Exposed {
 }
 
 /// All that others could change below the key folder `root`, itself included, and the private files that
-/// the world may read: those of the folders for private keys, and those named here.
+/// the world may read: those of the folders for private keys, and those named here, wherever they lie.
 ///
 /// # Errors
 /// [`KeyError::Io`] where a folder or a file cannot be looked at.
 pub fn exposed_files(root: &Path, private: &[PathBuf]) -> Result<Vec<Exposed>, KeyError> {
     let failed = |error: io::Error| KeyError::io(root, &error);
-    let mount = statvfs(root).map_err(|error| failed(error.into()))?;
-    // As secrets are mounted into containers: whatever the rights say, nobody can write there.
-    let is_fixed = mount.f_flag.contains(StatVfsMountFlags::RDONLY);
     let mut look = Look {
         root,
         private,
-        writable: if is_fixed { 0 } else { WRITABLE },
+        writable: writable_at(root).map_err(failed)?,
         found: Vec::new(),
     };
     look.take_in(root, &fs::metadata(root).map_err(failed)?);
     look.look_through(root)?;
+    for file in private.iter().filter(|file| !file.starts_with(root)) {
+        // One that is not there is told where it is read.
+        if let Ok(data) = fs::metadata(file) {
+            look.writable = writable_at(file).map_err(|error| KeyError::io(file, &error))?;
+            look.take_in(file, &data);
+        }
+    }
     Ok(look.found)
+}
+
+/// The rights to write that count at a place: on a file system that nobody can write to, as secrets are
+/// mounted into containers, none do.
+fn writable_at(place: &Path) -> io::Result<u32> {
+    let mount = statvfs(place)?;
+    match mount.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        true => Ok(0),
+        false => Ok(WRITABLE),
+    }
 }
 
 /// Whether group or world may write a file, or the world may read it.

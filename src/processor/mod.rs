@@ -169,9 +169,10 @@ impl Processor {
         while !stopping.load(Ordering::SeqCst) {
             // A key may have been added, or a newer version started, while we were away.
             woke_held = woke_held || self.wake(|tx| tx.wake_held_deliveries());
-            let (store, now) = (&self.store, self.clock.now());
-            let admit =
-                |newer: &Keyring, is_first| store.admit_keys(&newer.descriptions(), is_first, now);
+            let (store, clock) = (&self.store, &self.clock);
+            let admit = |newer: &Keyring, is_first| {
+                store.admit_keys(&newer.descriptions(), is_first, clock.now())
+            };
             match self.keys.reload_if_changed(admit) {
                 // What is not admitted was recorded when it was refused.
                 Reload::Unchanged | Reload::NotAdmitted => {}
