@@ -29,6 +29,7 @@ mod servers;
 mod service;
 mod service_keys;
 mod service_record;
+mod signals;
 mod tables;
 mod user;
 

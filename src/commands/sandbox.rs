@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use actix_web::rt::System;
 use clap::Args;
 
+use super::Common;
 use super::failure::Failure;
-use super::{Common, servers};
+use super::signals::Signals;
 use crate::sandbox::{Sandbox, SandboxError, SandboxSettings, SendingFault};
 
 #[derive(Args)]
@@ -66,12 +66,13 @@ pub fn run(common: &Common, args: SandboxArgs) -> Result<(), Failure> {
         seed: args.seed,
         ..defaults
     };
+    let signals = Signals::caught()?;
     let sandbox = Sandbox::start(settings.clone()).map_err(|error| match error {
         SandboxError::Io(_) => Failure::unwell(error),
         _ => Failure::wrong(error),
     })?;
     tell(&sandbox, &settings)?;
-    System::new().block_on(servers::signalled())?;
+    signals.wait();
     let sent = sandbox.sent();
     if sent.accepted + sent.given_up > 0 {
         log::info!(

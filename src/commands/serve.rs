@@ -4,6 +4,7 @@ use clap::Args;
 use toml::Value;
 
 use super::failure::Failure;
+use super::signals::Signals;
 use super::{Common, Service, StartError, core_dumps};
 use crate::settings::Role;
 use crate::telemetry::{Clock, init_logs};
@@ -32,6 +33,7 @@ pub fn run(common: &Common, args: ServeArgs) -> Result<(), Failure> {
     let settings = common.settings(values)?;
     init_logs(settings.log.format);
     core_dumps::forbid();
+    let signals = Signals::caught()?;
     let service = Service::start(&settings, Clock::system()).map_err(|error| match error {
         StartError::Database(_) | StartError::Io(_) => Failure::unwell(error),
         _ => Failure::wrong(error),
@@ -45,7 +47,7 @@ pub fn run(common: &Common, args: ServeArgs) -> Result<(), Failure> {
     }
     log::info!("the API is on http://{}", service.api);
     log::info!("the database is {}", service.store.location());
-    service.run_until_signalled()?;
+    service.run_until_signalled(signals)?;
     log::info!("stopped");
     Ok(())
 }

@@ -142,18 +142,3 @@ fn server(
     };
     Ok(server.listen("http", listener, service)?.run())
 }
-
-/// Waits for SIGTERM or SIGINT.
-pub async fn signalled() -> io::Result<()> {
-    use rt::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    std::future::poll_fn(|context| {
-        if terminate.poll_recv(context).is_ready() || interrupt.poll_recv(context).is_ready() {
-            return std::task::Poll::Ready(());
-        }
-        std::task::Poll::Pending
-    })
-    .await;
-    Ok(())
-}

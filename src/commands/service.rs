@@ -5,12 +5,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use actix_web::rt::System;
 use tokio::sync::oneshot;
 
 use super::check::check_networks;
 use super::clock_check::{self, ClockCheck};
 use super::service_record::{ServiceRecord, StartFault};
+use super::signals::Signals;
 use super::{open_database, programs, servers, service_keys};
 use crate::api::{Api, Failures, Streams};
 use crate::console::Console;
@@ -225,13 +225,11 @@ impl Service {
     }
 
     /// Waits until the process is asked to stop (SIGTERM, SIGINT), then stops as [`Self::stop`].
-    pub fn run_until_signalled(self) -> io::Result<()> {
+    pub fn run_until_signalled(self, signals: Signals) -> io::Result<()> {
         let stop = self.stop;
-        let waiter = std::thread::Builder::new().name("signals".to_owned());
+        let waiter = std::thread::Builder::new().name("stop".to_owned());
         waiter.spawn(move || {
-            if let Err(error) = System::new().block_on(servers::signalled()) {
-                log::error!("signals cannot be received: {error}");
-            }
+            signals.wait();
             log::info!("stopping");
             let _ = stop.send(());
         })?;

@@ -15,6 +15,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::failure::Failure;
+use super::signals::Signals;
 use super::{Common, Service};
 use crate::api::access::{AccessRole, digest, new_key};
 use crate::jose::{Keyring, OpenPolicy};
@@ -78,8 +79,9 @@ pub fn run(common: &Common, args: DemoArgs) -> Result<(), Failure> {
     if args.exit {
         return Ok(service.stop()?);
     }
+    let signals = Signals::caught()?;
     story::invite(&api, &ops)?;
-    Ok(service.run_until_signalled()?)
+    Ok(service.run_until_signalled(signals)?)
 }
 
 fn api_key(store: &Store, role: AccessRole) -> Result<String, Failure> {
