@@ -91,10 +91,12 @@ fn said(element: Value, wire: &WireForm) -> String {
     assert_eq!(parts(&kept), parts(&item));
     assert_eq!(canonical(&kept.content), canonical(&item.content));
     let time = item.event_time;
-    let payment = payment(&item.payment);
+    // An object's members have no order.
+    let payment = canonical(&payment(&item.payment));
     format!(
-        "{} {time:?} {payment} {}",
+        "{} {time:?} {} {}",
         parts(&item),
+        String::from_utf8_lossy(&payment),
         identity(keys(), &item, None).text
     )
 }
