@@ -7,7 +7,6 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::inventory::Inventory;
-
 use super::tables::print_json;
 use super::{Common, connect};
 use crate::audit::Act;

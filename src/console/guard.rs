@@ -163,6 +163,12 @@ struct FormToken {
     form_token: String,
 }
 
+/// What a form holds that asks why.
+#[derive(serde::Deserialize)]
+pub struct Reason {
+    pub reason: String,
+}
+
 /// Reads the fields of a form.
 pub fn read_form<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
     let text = std::str::from_utf8(bytes).ok();

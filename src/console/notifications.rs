@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Console;
-use super::guard::{SignedIn, see_other};
+use super::guard::{Reason, SignedIn, see_other};
 use super::page::{Fault, Frame, ROWS, html, wanted};
 use crate::api::blocking;
 use crate::api::body;
@@ -158,11 +158,6 @@ pub async fn rehearse(
         before: Notification::from(&explained.notification),
         after: Replayed::from(&replayed),
     })
-}
-
-#[derive(Deserialize)]
-struct Reason {
-    reason: String,
 }
 
 /// Judges one anew.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::Console;
-use super::guard::{SignedIn, see_other};
+use super::guard::{Reason, SignedIn, see_other};
 use super::page::{Fault, Frame, ROWS, html, wanted};
 use crate::api::outbox::retry_now;
 use crate::api::query::no_control;
@@ -148,11 +148,6 @@ pub async fn retry(
         "/console/outbox/{}?retried=yes",
         job.id
     )))
-}
-
-#[derive(Deserialize)]
-struct Reason {
-    reason: String,
 }
 
 /// Gives one up for good.

@@ -3,33 +3,12 @@
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use tokenkeep::audit::Act;
-use tokenkeep::store::{Entry, Store};
 use tokenkeep::telemetry::Clock;
 
-use crate::support::audit::{records, store};
+use crate::support::audit::chain;
 use crate::support::commands::{Output, tokenkeep};
 use crate::support::sql::sql;
 use crate::support::{Backend, TestDatabase};
-
-/// Writes a chain of its own with records of these times; returns its name.
-fn chain(database: &TestDatabase, times: &[i64]) -> (Store, String) {
-    let store = store(database);
-    for at in times {
-        let entry = Entry {
-            act: Act::Read,
-            object: "a test",
-            outcome: "done",
-            details: Value::Null,
-            at: *at,
-        };
-        store.write(|tx| tx.audit(entry)).unwrap();
-    }
-    let newest = records(&store).into_iter();
-    let of_test = newest.filter(|record| record.object == "a test");
-    let writer = of_test.map(|record| record.writer).max().unwrap();
-    (store, writer)
-}
 
 /// Takes the audit's triggers away, as whoever owns the tables could.
 fn without_triggers(database: &TestDatabase) {

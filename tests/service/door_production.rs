@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use tempfile::TempDir;
 use tokenkeep::commands::Service;
@@ -40,14 +41,14 @@ fn refusal(keys: &TempDir, text: &str, roles: &[Role]) -> Option<String> {
 }
 
 /// The same with changed settings.
-pub fn refusal_with(keys: &TempDir, change: impl FnOnce(&mut Settings)) -> Option<String> {
+pub fn refusal_with(keys: impl AsRef<Path>, change: impl FnOnce(&mut Settings)) -> Option<String> {
     let database = TestDatabase::new(Backend::Sqlite);
     let mut settings = Settings::defaults().unwrap();
     settings.environment = Environment::Production;
     settings.listen = "127.0.0.1:0".to_owned();
     settings.api_listen = "127.0.0.1:0".to_owned();
     settings.database_url = database.url();
-    settings.keys = keys.path().to_owned();
+    settings.keys = keys.as_ref().to_owned();
     settings.roles = vec![Role::Process];
     change(&mut settings);
     Store::migrate(&DatabaseUrl::parse(&database.url()).unwrap()).unwrap();

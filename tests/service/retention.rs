@@ -3,11 +3,9 @@
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use tokenkeep::audit::Act;
-use tokenkeep::store::Entry;
 use tokenkeep::telemetry::Clock;
 
-use crate::support::audit::{contains, records, store};
+use crate::support::audit::{chain, contains, records, store};
 use crate::support::build::{NUMBER_1, plain, refresh, status};
 use crate::support::commands::{tokenkeep, with};
 use crate::support::sql::sql;
@@ -27,23 +25,6 @@ pub fn rows(answer: &Value, class: &str) -> i64 {
     let classes = answer["classes"].as_array().unwrap();
     let of_class = classes.iter().find(|row| row["class"] == class);
     of_class.unwrap()["rows"].as_i64().unwrap()
-}
-
-fn note(database: &TestDatabase, times: &[i64]) -> String {
-    let store = store(database);
-    for at in times {
-        let entry = Entry {
-            act: Act::Read,
-            object: "a test",
-            outcome: "done",
-            details: Value::Null,
-            at: *at,
-        };
-        store.write(|tx| tx.audit(entry)).unwrap();
-    }
-    let newest = records(&store).into_iter();
-    let of_test = newest.filter(|record| record.object == "a test");
-    of_test.map(|record| record.writer).max().unwrap()
 }
 
 #[rstest]
@@ -73,8 +54,8 @@ fn p01_purge_removes_what_is_past_its_date_and_leaves_holds_and_marks(
     assert_eq!(tokenkeep(database, &hold).code, 0);
     sql(database).execute(AGED);
     let now = Clock::system().now();
-    let old_chain = note(database, &[1, 2, 3]);
-    let kept_chain = note(database, &[4, 5, now]);
+    let old_chain = chain(database, &[1, 2, 3]).1;
+    let kept_chain = chain(database, &[4, 5, now]).1;
     assert!(contains(&database.bytes(), "CANARY-GONE"));
 
     let rehearsed = tokenkeep(database, &["purge", "--dry-run", "--json"]);

@@ -8,10 +8,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::pkcs12::Pkcs12;
 use serde_json::json;
-use tokenkeep::commands::Service;
-use tokenkeep::settings::{Environment, Role};
-use tokenkeep::store::{DatabaseUrl, Store};
-use tokenkeep::telemetry::Clock;
 
 use crate::door_production;
 use crate::support::build::NUMBER_1;
@@ -26,23 +22,10 @@ const SHOP: &str = "[programs.shop]\nkind = \"mastercard-checkout\"\n\
 const BANK: &str = "[programs.bank]\nkind = \"alliance\"\nbase_url = \"https://bank.example.com\"\n\
     kid = \"k\"\nmerchant_id = \"m\"\nverification_url = \"https://bank.example.com/keys\"\n";
 
-/// Starts a service that receives nothing in production; returns why it does not start.
+/// Starts a service with these programs in production; returns why it does not start.
 fn refusal(folder: &Path, text: &str) -> Option<String> {
-    let database = TestDatabase::new(Backend::Sqlite);
-    let mut settings = load(text).unwrap();
-    settings.environment = Environment::Production;
-    settings.api_listen = "127.0.0.1:0".to_owned();
-    settings.database_url = database.url();
-    settings.keys = folder.to_owned();
-    settings.roles = vec![Role::Process];
-    Store::migrate(&DatabaseUrl::parse(&database.url()).unwrap()).unwrap();
-    match Service::start(&settings, Clock::system()) {
-        Ok(service) => {
-            service.stop().unwrap();
-            None
-        }
-        Err(error) => Some(error.to_string()),
-    }
+    let programs = load(text).unwrap().programs;
+    door_production::refusal_with(folder, |settings| settings.programs = programs)
 }
 
 fn write(file: &Path, content: &[u8], mode: u32) {

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde_json::Value;
+use tokenkeep::audit::Act;
 use tokenkeep::jose::StorageKeys;
-use tokenkeep::store::{AuditFilter, AuditRecord, DatabaseUrl, Store};
+use tokenkeep::store::{AuditFilter, AuditRecord, DatabaseUrl, Entry, Store};
 
 use super::{TestDatabase, keys};
 
@@ -21,6 +23,25 @@ pub fn records(store: &Store) -> Vec<AuditRecord> {
         ..AuditFilter::default()
     };
     store.read(|tx| tx.list_audit(&all)).unwrap()
+}
+
+/// Writes a chain of its own with records of these times; returns its name.
+pub fn chain(database: &TestDatabase, times: &[i64]) -> (Store, String) {
+    let store = store(database);
+    for at in times {
+        let entry = Entry {
+            act: Act::Read,
+            object: "a test",
+            outcome: "done",
+            details: Value::Null,
+            at: *at,
+        };
+        store.write(|tx| tx.audit(entry)).unwrap();
+    }
+    let newest = records(&store).into_iter();
+    let of_test = newest.filter(|record| record.object == "a test");
+    let writer = of_test.map(|record| record.writer).max().unwrap();
+    (store, writer)
 }
 
 /// Looks at what is new since it looked last.
