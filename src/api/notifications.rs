@@ -99,6 +99,7 @@ pub(super) async fn replay(
         verdict: String::new(),
         rule: String::new(),
         changes: Vec::new(),
+        card_order: None,
     };
     once(api.by(&caller), key, move |api| replay_now(api, asked)).await
 }

@@ -15,6 +15,7 @@ mod notifications;
 mod outbox;
 mod programs;
 mod purge;
+mod rebuild;
 mod reconcile;
 mod refusals;
 mod replay;
@@ -96,6 +97,12 @@ enum Command {
     /// A batch a transaction, each recorded in the audit. Run again after it was interrupted, the
     /// command goes on where it stopped. Cards on hold are left alone.
     Purge(purge::PurgeArgs),
+    /// Recomputes every card from its recorded inputs, and compares it with what is stored
+    ///
+    /// By the rules and the settings in force now, beside a running serve. What differs is listed,
+    /// register by register, and is an error. Inputs that are wiped or purged cannot be recomputed:
+    /// they are counted, and what the others decide is compared.
+    Rebuild(rebuild::RebuildArgs),
     /// The audit: who did what, and whether its records are as they were written
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -128,6 +135,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Reconcile(args) => reconcile::run(&common, &args),
         Command::Keys(command) => keys::run(&common, command),
         Command::Purge(args) => purge::run(&common, &args),
+        Command::Rebuild(args) => rebuild::run(&common, &args),
         Command::Audit(command) => audit::run(&common, command),
         Command::ApiKeys(command) => api_keys::run(&common, command),
         Command::Check => check::run(&common),
@@ -173,16 +181,21 @@ impl Common {
     /// The database, for a command that shows what is in it: that it was looked at is recorded first.
     fn open_to_read(&self, object: &str) -> Result<Store, Failure> {
         let (_, store) = self.open()?;
-        let entry = Entry {
-            act: Act::Read,
-            object,
-            outcome: "done",
-            details: serde_json::Value::Null,
-            at: Clock::system().now(),
-        };
-        store.write(|tx| tx.audit(entry))?;
+        record_reading(&store, object)?;
         Ok(store)
     }
+}
+
+/// Records that what is in the database is looked at.
+fn record_reading(store: &Store, object: &str) -> Result<(), Failure> {
+    let entry = Entry {
+        act: Act::Read,
+        object,
+        outcome: "done",
+        details: serde_json::Value::Null,
+        at: Clock::system().now(),
+    };
+    Ok(store.write(|tx| tx.audit(entry))?)
 }
 
 /// An id as the audit records it: cut where it is longer than any that is known.

@@ -10,6 +10,7 @@ mod isolation;
 mod key_records;
 mod opening;
 mod pacing;
+mod rebuild;
 mod registration;
 mod replay;
 mod rows;
@@ -33,6 +34,7 @@ use opening::Opened;
 use pacing::Inflow;
 
 pub use key_records::key_list;
+pub use rebuild::{Difference, Extent, Rebuild, Rebuilt};
 pub use registration::{Misfit, Registered, Registering, register};
 pub use replay::{Replayed, rehearse_deliveries, replay_stored};
 

@@ -40,6 +40,19 @@ impl AnyConnection {
         Ok(())
     }
 
+    /// Begins a transaction that sees what stands at its first look.
+    pub fn begin_reading(&mut self) -> Result<(), StoreError> {
+        let begin = |c: &mut PgConnection| {
+            let snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+            AnsiTransactionManager::begin_transaction_sql(c, snapshot)
+        };
+        match self {
+            Self::Sqlite(c) => AnsiTransactionManager::begin_transaction(c)?,
+            Self::Postgres(c) => begin(c)?,
+        }
+        Ok(())
+    }
+
     /// Commits. When this fails, nothing may be acknowledged.
     pub fn commit(&mut self) -> Result<(), StoreError> {
         let committed = on_backend!(self, c => AnsiTransactionManager::commit_transaction(c));

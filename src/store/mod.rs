@@ -19,6 +19,7 @@ mod error;
 mod events;
 mod holds;
 mod idempotency;
+mod inputs;
 mod migrations;
 mod notifications;
 mod outbox;
@@ -48,8 +49,9 @@ pub use deliveries::{Delivery, DeliveryState, NewDelivery, Waiting};
 pub use error::StoreError;
 pub use events::EventRow;
 pub use idempotency::AnsweredRequest;
+pub use inputs::{RecordedAnswer, RecordedNotice, RecordedRegistration, StoredBeside};
 pub use notifications::{
-    DecidedBefore, KeptContent, NotificationFilter, NotificationRow, NotificationView,
+    DecidedBefore, EarlierDecision, KeptContent, NotificationFilter, NotificationRow, NotificationView,
 };
 pub use outbox::{
     CREDENTIALS, Claim, ClaimedJob, Ending, JobFilter, JobState, JobView, KINDS, TOKEN_STATUS,
@@ -150,6 +152,18 @@ impl Store {
     ) -> Result<T, StoreError> {
         let mut connection = self.pooled()?;
         work(&mut self.tx(&mut connection))
+    }
+
+    /// Reads what stands at one moment, whatever others write meanwhile.
+    pub fn snapshot<T>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.pooled()?;
+        connection.begin_reading()?;
+        let read = catch_unwind(AssertUnwindSafe(|| work(&mut self.tx(&mut connection))));
+        connection.roll_back();
+        read.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     /// Runs one write transaction. It is durable when this returns `Ok`, and undone otherwise,

@@ -36,6 +36,7 @@ diesel::table! {
         payment -> Nullable<Binary>,
         decided_at -> BigInt,
         identity_source -> Nullable<Binary>,
+        earlier -> Nullable<Text>,
     }
 }
 
@@ -64,6 +65,7 @@ diesel::table! {
         verdict -> Text,
         rule -> Text,
         changes -> Text,
+        card_order -> Nullable<BigInt>,
     }
 }
 

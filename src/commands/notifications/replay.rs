@@ -61,6 +61,7 @@ pub fn run(common: &Common, args: &ReplayStored) -> Result<(), Failure> {
             verdict: String::new(),
             rule: String::new(),
             changes: Vec::new(),
+            card_order: None,
         };
         let replay =
             |tx: &mut Tx<'_>| processor::replay_stored(tx, &keyring, store.keys(), &policy, asked);

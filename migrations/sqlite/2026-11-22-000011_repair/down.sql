@@ -1,0 +1,2 @@
+ALTER TABLE replays DROP COLUMN card_order;
+ALTER TABLE notifications DROP COLUMN earlier;
