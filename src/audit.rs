@@ -41,6 +41,8 @@ pub enum Act {
     /// Stored values are sealed anew under another key: one record when it begins, one when it ends.
     KeysResealed,
     Purged,
+    MaintenanceBegun,
+    MaintenanceEnded,
     AuditVerified,
 }
 
@@ -73,6 +75,8 @@ impl Act {
             Self::KeysRefused => "keys.refuse",
             Self::KeysResealed => "keys.reseal",
             Self::Purged => "purge",
+            Self::MaintenanceBegun => "maintenance.on",
+            Self::MaintenanceEnded => "maintenance.off",
             Self::AuditVerified => "audit.verify",
         }
     }

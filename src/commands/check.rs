@@ -1,6 +1,7 @@
 //! `check`: loads settings, keys, certificates, programs and database, and says what is wrong and where.
 
 use super::failure::Failure;
+use super::maintenance::in_words;
 use super::programs::{Callable, callable};
 use super::{Common, StartError, keys, open_store};
 use crate::jose::StorageKeys;
@@ -29,12 +30,15 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         return Err(Failure::unwell(wrong.join("\ntokenkeep: ")));
     }
     let backlog = open_store(&settings).and_then(|store| {
-        let waiting = store.read(|tx| tx.count_waiting())?;
-        Ok((store.location(), waiting))
+        let found = store.read(|tx| Ok((tx.count_waiting()?, tx.maintenance()?)))?;
+        Ok((store.location(), found))
     });
     match backlog {
-        Ok((location, waiting)) => {
+        Ok((location, (waiting, in_force))) => {
             println!("database: {location} can be used, deliveries that wait: {waiting}");
+            if let Some(in_force) = in_force {
+                println!("maintenance: {}", in_words(&in_force));
+            }
         }
         Err(failure) => wrong.push(format!("database: {failure}")),
     }

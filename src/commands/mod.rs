@@ -11,6 +11,7 @@ mod demo;
 mod encrypt;
 mod failure;
 mod keys;
+mod maintenance;
 mod notifications;
 mod outbox;
 mod programs;
@@ -97,6 +98,14 @@ enum Command {
     /// A batch a transaction, each recorded in the audit. Run again after it was interrupted, the
     /// command goes on where it stopped. Cards on hold are left alone.
     Purge(purge::PurgeArgs),
+    /// Receives and keeps notifications, and leaves what waits alone, until it is off again
+    ///
+    /// Every process that shares the database keeps to it within two seconds, also one that is started
+    /// later. Waiting are deliveries and calls that are due. The API goes on: cards are registered and
+    /// shown, a deletion makes the card unusable at once, commands are taken, and what a caller waits
+    /// for is done; but it knows of nothing that waits.
+    #[command(subcommand)]
+    Maintenance(maintenance::MaintenanceCommand),
     /// Recomputes every card from its recorded inputs, and compares it with what is stored
     ///
     /// By the rules and the settings in force now, beside a running serve. What differs is listed,
@@ -135,6 +144,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Reconcile(args) => reconcile::run(&common, &args),
         Command::Keys(command) => keys::run(&common, command),
         Command::Purge(args) => purge::run(&common, &args),
+        Command::Maintenance(command) => maintenance::run(&common, command),
         Command::Rebuild(args) => rebuild::run(&common, &args),
         Command::Audit(command) => audit::run(&common, command),
         Command::ApiKeys(command) => api_keys::run(&common, command),

@@ -102,13 +102,23 @@ fn run(calls: &Calls, hints: &Receiver<()>, stopping: &AtomicBool) {
             extended_at = Instant::now();
             calls.extend_leases();
         }
-        let claimed = housekeeping.look(calls).and_then(|()| claim(calls));
+        let claimed = work(calls, &mut housekeeping);
         is_well = tell_once(is_well, &claimed);
         if claimed.unwrap_or(0) == 0 {
             // A disconnected end means the same as a hint; the pause keeps the loop from spinning.
             let _ = hints.recv_timeout(LOOK_EVERY);
         }
     }
+}
+
+/// One look at what is due: nothing during maintenance. What callers of the API wait for is done even then.
+fn work(calls: &Calls, housekeeping: &mut Housekeeping) -> Result<usize, StoreError> {
+    let in_force = calls.store().read(|tx| tx.maintenance())?;
+    if in_force.is_some_and(|in_force| in_force.is_on()) {
+        return Ok(0);
+    }
+    housekeeping.look(calls)?;
+    claim(calls)
 }
 
 fn tell_once(was_well: bool, claimed: &Result<usize, StoreError>) -> bool {

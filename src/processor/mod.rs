@@ -26,7 +26,7 @@ use crate::audit::Act;
 use crate::domain::{Hold, Policy};
 use crate::jose::{KeyFolder, Keyring, Reload};
 use crate::settings::ProcessorSettings;
-use crate::store::{Delivery, Store, StoreError, Tx, Waiting};
+use crate::store::{Allowance, Delivery, Store, StoreError, Tx, Waiting};
 use crate::telemetry::{Clock, Hint, Metrics};
 
 use apply::Applied;
@@ -40,6 +40,8 @@ pub use replay::{Replayed, rehearse_deliveries, replay_stored};
 
 /// The longest wait between two looks at the table.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The longest wait between two steps of a backlog that drains.
+const DRAIN_EVERY: Duration = Duration::from_millis(10);
 /// What was set aside is tried again: the reason may be gone.
 const RETRY_FAILED_EVERY: Duration = Duration::from_secs(300);
 /// Items of one batch at most.
@@ -188,9 +190,20 @@ impl Processor {
             trouble.set(outcome.as_ref().err().map(ToString::to_string));
             let is_idle = outcome.unwrap_or(0) == 0;
             inflow.rest(begun.elapsed());
-            if is_idle && hints.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Disconnected) {
-                std::thread::sleep(LOOK_EVERY);
+            if is_idle {
+                let longest = self.look_every();
+                if hints.recv_timeout(longest) == Err(RecvTimeoutError::Disconnected) {
+                    std::thread::sleep(longest);
+                }
             }
+        }
+    }
+
+    /// How long it waits where nothing is to be done now: a draining backlog goes on in a moment.
+    fn look_every(&self) -> Duration {
+        match self.store.read(|tx| tx.maintenance()) {
+            Ok(Some(in_force)) if !in_force.is_on() => DRAIN_EVERY,
+            _ => LOOK_EVERY,
         }
     }
 
@@ -223,11 +236,15 @@ impl Processor {
 
     /// Decides one batch; returns how many deliveries.
     fn run_batch(&self) -> Result<usize, StoreError> {
-        let first = Waiting::First(i64::from(self.settings.batch));
         let keyring = self.keys.keyring();
-        self.attempt(first, |deliveries| {
+        self.attempt(self.first(), |deliveries| {
             self.open(deliveries, &keyring, self.settings.threads())
         })
+    }
+
+    /// The next batch.
+    fn first(&self) -> Waiting {
+        Waiting::First(i64::from(self.settings.batch))
     }
 
     fn open(&self, deliveries: Vec<Delivery>, keyring: &Keyring, threads: usize) -> Vec<Opened> {
@@ -268,26 +285,53 @@ impl Processor {
         which: Waiting,
         open: impl FnOnce(Vec<Delivery>) -> Vec<Opened>,
     ) -> Result<Applied, StoreError> {
-        let apply =
-            |tx: &mut Tx<'_>, opened| apply::apply(tx, opened, &self.policy, self.clock.now());
         if self.store.is_shared() {
             // Claimed by row locks, so opening happens inside the transaction.
             return self.store.write(|tx| {
-                let opened = bounded(open(tx.waiting_deliveries(which)?));
-                apply(tx, opened)
+                let allowance = tx.allowance(self.clock.now())?;
+                let opened = bounded(open(allowed(tx, allowance, which)?));
+                self.apply(tx, opened, allowance)
             });
         }
         // SQLite's one write lock is not held while keys are at work.
-        let mut opened = bounded(open(self.store.read(|tx| tx.waiting_deliveries(which))?));
+        let now = self.clock.now();
+        let waiting = |tx: &mut Tx<'_>| {
+            let allowance = tx.allowance(now)?;
+            allowed(tx, allowance, which)
+        };
+        let mut opened = bounded(open(self.store.read(waiting)?));
         if opened.is_empty() {
             return Ok(Applied::default());
         }
         self.store.write(|tx| {
+            // Maintenance may have begun since, or another process have taken its share.
+            let allowance = tx.allowance(self.clock.now())?;
             let sequences: Vec<i64> = opened.iter().map(|o| o.sequence).collect();
             let waiting = tx.still_waiting(&sequences)?;
             opened.retain(|o| waiting.contains(&o.sequence));
-            apply(tx, opened)
+            match allowance {
+                Allowance::All => {}
+                Allowance::AtMost { count, .. } => {
+                    opened.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+                }
+                Allowance::Nothing => opened.clear(),
+            }
+            self.apply(tx, opened, allowance)
         })
+    }
+
+    fn apply(
+        &self,
+        tx: &mut Tx<'_>,
+        opened: Vec<Opened>,
+        allowance: Allowance,
+    ) -> Result<Applied, StoreError> {
+        let now = self.clock.now();
+        let applied = apply::apply(tx, opened, &self.policy, now)?;
+        if let Allowance::AtMost { pause, .. } = allowance {
+            tx.note_drained(now, pause)?;
+        }
+        Ok(applied)
     }
 
     fn measure(&self, applied: &Applied) {
@@ -299,6 +343,20 @@ impl Processor {
             self.metrics.decided(verdict.name(), hold, seconds);
         }
     }
+}
+
+/// The waiting deliveries that may be processed now.
+fn allowed(
+    tx: &mut Tx<'_>,
+    allowance: Allowance,
+    which: Waiting,
+) -> Result<Vec<Delivery>, StoreError> {
+    let which = match (allowance, which) {
+        (Allowance::Nothing, _) => return Ok(Vec::new()),
+        (Allowance::AtMost { count, .. }, Waiting::First(limit)) => Waiting::First(limit.min(count)),
+        (_, which) => which,
+    };
+    tx.waiting_deliveries(which)
 }
 
 /// The first deliveries that hold no more than [`BATCH_ITEMS`] items together, but always one: each

@@ -20,6 +20,7 @@ mod events;
 mod holds;
 mod idempotency;
 mod inputs;
+mod maintenance;
 mod migrations;
 mod notifications;
 mod outbox;
@@ -50,6 +51,7 @@ pub use error::StoreError;
 pub use events::EventRow;
 pub use idempotency::AnsweredRequest;
 pub use inputs::{RecordedAnswer, RecordedNotice, RecordedRegistration, StoredBeside};
+pub use maintenance::{Allowance, Maintenance};
 pub use notifications::{
     DecidedBefore, EarlierDecision, KeptContent, NotificationFilter, NotificationRow, NotificationView,
 };

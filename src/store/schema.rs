@@ -240,6 +240,17 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    maintenance (id) {
+        id -> Integer,
+        reason -> Text,
+        operator -> Text,
+        at -> BigInt,
+        drain_rate -> Nullable<Integer>,
+        next_at -> BigInt,
+    }
+}
+
 diesel::joinable!(tokens -> cards (card_id));
 diesel::allow_tables_to_appear_in_same_query!(
     card_holds,

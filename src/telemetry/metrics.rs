@@ -79,6 +79,7 @@ pub struct Metrics {
     jobs: Family<JobLabels, Gauge>,
     taken_over: Counter,
     stopped: Family<ProgramLabel, Gauge>,
+    maintenance: Gauge,
 }
 
 impl Default for Metrics {
@@ -134,6 +135,9 @@ impl Metrics {
         let stopped = Family::<ProgramLabel, Gauge>::default();
         let help = "1 while the calls of a program are held back";
         r.register("calls_stopped", help, stopped.clone());
+        let maintenance = Gauge::default();
+        let help = "1 while nothing that waits is processed";
+        r.register("maintenance", help, maintenance.clone());
         let mut seconds = |name, help: &str, buckets: &[f64]| {
             let histogram = Histogram::new(buckets.iter().copied());
             r.register_with_unit(name, help, Unit::Seconds, histogram.clone());
@@ -167,6 +171,7 @@ impl Metrics {
             jobs,
             taken_over,
             stopped,
+            maintenance,
         }
     }
 
@@ -247,6 +252,11 @@ impl Metrics {
             program: program.to_owned(),
         };
         self.stopped.get_or_create(&label).set(is_stopped.into());
+    }
+
+    /// Whether nothing that waits is processed.
+    pub fn maintenance(&self, is_on: bool) {
+        self.maintenance.set(is_on.into());
     }
 
     /// All metrics as text. The backlog is handed in, as the database knows it.
