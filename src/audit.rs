@@ -41,6 +41,10 @@ pub enum Act {
     /// Stored values are sealed anew under another key: one record when it begins, one when it ends.
     KeysResealed,
     Purged,
+    /// The database was copied into a file.
+    BackedUp,
+    /// Everything was moved into another database.
+    DatabaseMoved,
     MaintenanceBegun,
     MaintenanceEnded,
     AuditVerified,
@@ -75,6 +79,8 @@ impl Act {
             Self::KeysRefused => "keys.refuse",
             Self::KeysResealed => "keys.reseal",
             Self::Purged => "purge",
+            Self::BackedUp => "backup",
+            Self::DatabaseMoved => "database.move",
             Self::MaintenanceBegun => "maintenance.on",
             Self::MaintenanceEnded => "maintenance.off",
             Self::AuditVerified => "audit.verify",

@@ -75,7 +75,11 @@ fn off(store: &Store, rate: Option<i32>) -> Result<(), Failure> {
         tx.audit(Entry {
             act: Act::MaintenanceEnded,
             object: "maintenance",
-            outcome: if in_force.is_some() { "done" } else { "no_change" },
+            outcome: if in_force.is_some() {
+                "done"
+            } else {
+                "no_change"
+            },
             details: json!({ "rate": rate }),
             at: now,
         })?;
@@ -91,8 +95,13 @@ fn off(store: &Store, rate: Option<i32>) -> Result<(), Failure> {
 
 fn status(store: &Store, as_json: bool) -> Result<(), Failure> {
     record_reading(store, "maintenance")?;
-    let (in_force, backlog, jobs) =
-        store.snapshot(|tx| Ok((tx.maintenance()?, tx.count_waiting()?, tx.count_open_jobs()?)))?;
+    let (in_force, backlog, jobs) = store.snapshot(|tx| {
+        Ok((
+            tx.maintenance()?,
+            tx.count_waiting()?,
+            tx.count_open_jobs()?,
+        ))
+    })?;
     let calls: i64 = jobs.iter().map(|(_, _, count)| count).sum();
     if as_json {
         return Ok(print_json(&json!({

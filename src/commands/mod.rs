@@ -4,6 +4,7 @@
 
 mod api_keys;
 mod audit;
+mod backup;
 mod cards;
 mod check;
 mod core_dumps;
@@ -12,6 +13,7 @@ mod encrypt;
 mod failure;
 mod keys;
 mod maintenance;
+mod migrate;
 mod notifications;
 mod outbox;
 mod programs;
@@ -98,6 +100,11 @@ enum Command {
     /// A batch a transaction, each recorded in the audit. Run again after it was interrupted, the
     /// command goes on where it stopped. Cards on hold are left alone.
     Purge(purge::PurgeArgs),
+    /// Writes a copy of a SQLite database into a file, beside a running serve
+    ///
+    /// The copy is what stood at one moment. It is read again before it gets its name: SQLite's integrity
+    /// check, foreign keys, schema. For PostgreSQL, the command of its own tools is told.
+    Backup(backup::BackupArgs),
     /// Receives and keeps notifications, and leaves what waits alone, until it is off again
     ///
     /// Every process that shares the database keeps to it within two seconds, also one that is started
@@ -106,6 +113,13 @@ enum Command {
     /// for is done; but it knows of nothing that waits.
     #[command(subcommand)]
     Maintenance(maintenance::MaintenanceCommand),
+    /// Moves everything into another, empty database: SQLite or PostgreSQL on either side
+    ///
+    /// Every serve must be stopped: what came in meanwhile would stay behind. All or nothing: run again
+    /// after it was interrupted, it begins anew. Rows stay sealed under the same storage keys, with
+    /// their ids and places; calls that wait go on from the new database. The old one is left under
+    /// maintenance, so that no call is made from both.
+    Migrate(migrate::MigrateArgs),
     /// Recomputes every card from its recorded inputs, and compares it with what is stored
     ///
     /// By the rules and the settings in force now, beside a running serve. What differs is listed,
@@ -144,6 +158,8 @@ pub fn run(cli: Cli) -> u8 {
         Command::Reconcile(args) => reconcile::run(&common, &args),
         Command::Keys(command) => keys::run(&common, command),
         Command::Purge(args) => purge::run(&common, &args),
+        Command::Backup(args) => backup::run(&common, &args),
+        Command::Migrate(args) => migrate::run(&common, &args),
         Command::Maintenance(command) => maintenance::run(&common, command),
         Command::Rebuild(args) => rebuild::run(&common, &args),
         Command::Audit(command) => audit::run(&common, command),
@@ -226,6 +242,11 @@ fn open_store(settings: &Settings) -> Result<Store, Failure> {
     let keys = StorageKeys::load(&settings.keys).map_err(Failure::wrong)?;
     let url = DatabaseUrl::parse(&settings.database_url).map_err(Failure::wrong)?;
     let store = Store::open(&url, Arc::new(keys)).map_err(Failure::unwell)?;
+    Ok(store.acting(operator()))
+}
+
+/// Who uses the command line.
+fn operator() -> Actor {
     let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
-    Ok(store.acting(Actor::terminal(&user)))
+    Actor::terminal(&user)
 }

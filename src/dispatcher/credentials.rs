@@ -185,12 +185,7 @@ impl Calls {
                 let credentials = Credentials {
                     cryptogram,
                     dynamic_data_type: data_type,
-                    ..bare(
-                        request,
-                        token.number.clone(),
-                        token.expiry,
-                        number_version,
-                    )
+                    ..bare(request, token.number.clone(), token.expiry, number_version)
                 };
                 record_issue(tx, request, &credentials, now)?;
                 return Ok(Ok(Step::Ready(Box::new(credentials))));

@@ -5,8 +5,8 @@ use serde_json::json;
 use super::attempt::{Ended, To, after_failure, done, not_made};
 use super::calls::Calls;
 use crate::domain::{
-    Card, CardId, CheckoutAnswer, Cryptogram, CryptogramSpent, CryptogramState, Decision, Expiry, FreshCryptogram, Input, Job, JobKind,
-    PaymentData, Policy, Rank, Rule, TokenNumber, decide,
+    Card, CardId, CheckoutAnswer, Cryptogram, CryptogramSpent, CryptogramState, Decision, Expiry,
+    FreshCryptogram, Input, Job, JobKind, PaymentData, Policy, Rank, Rule, TokenNumber, decide,
 };
 use crate::jose::json::canonical;
 use crate::mastercard::{self, CheckoutRequest};

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    CardId, Change, CryptogramState, Expiry, Hold, MaskedFields, Rank, ReportedStatus, TokenCommand, TokenNumber,
-    TokenStatus,
+    CardId, Change, CryptogramState, Expiry, Hold, MaskedFields, Rank, ReportedStatus,
+    TokenCommand, TokenNumber, TokenStatus,
 };
 
 /// An input to [`decide`](super::decide()).

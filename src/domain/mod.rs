@@ -34,8 +34,9 @@ pub use display::{Display, display, shown_masked_card};
 pub use event::{Event, EventKind};
 pub use expiry::Expiry;
 pub use input::{
-    CardAnswer, CheckoutAnswer, ContractStatus, CryptogramSpent, Delete, DeleteConfirmed, Input, NotThere, Notice,
-    Payment, PaymentData, ReadToken, Registration, SeenToken, TokenCommandDone, TokensRead,
+    CardAnswer, CheckoutAnswer, ContractStatus, CryptogramSpent, Delete, DeleteConfirmed, Input,
+    NotThere, Notice, Payment, PaymentData, ReadToken, Registration, SeenToken, TokenCommandDone,
+    TokensRead,
 };
 pub use masked::{MaskedFields, masked_fields, without_full_numbers};
 pub use policy::{

@@ -328,7 +328,9 @@ impl Processor {
     ) -> Result<Applied, StoreError> {
         let now = self.clock.now();
         let applied = apply::apply(tx, opened, &self.policy, now)?;
-        if let Allowance::AtMost { pause, .. } = allowance {
+        if let Allowance::AtMost { pause, .. } = allowance
+            && applied.deliveries > 0
+        {
             tx.note_drained(now, pause)?;
         }
         Ok(applied)
@@ -353,7 +355,9 @@ fn allowed(
 ) -> Result<Vec<Delivery>, StoreError> {
     let which = match (allowance, which) {
         (Allowance::Nothing, _) => return Ok(Vec::new()),
-        (Allowance::AtMost { count, .. }, Waiting::First(limit)) => Waiting::First(limit.min(count)),
+        (Allowance::AtMost { count, .. }, Waiting::First(limit)) => {
+            Waiting::First(limit.min(count))
+        }
         (_, which) => which,
     };
     tx.waiting_deliveries(which)

@@ -8,6 +8,7 @@
 mod answers;
 mod api_keys;
 mod audit;
+mod backup;
 mod card_tokens;
 mod cards;
 mod connection;
@@ -22,6 +23,7 @@ mod idempotency;
 mod inputs;
 mod maintenance;
 mod migrations;
+mod moving;
 mod notifications;
 mod outbox;
 mod registrations;
@@ -43,6 +45,7 @@ use uuid::Uuid;
 pub use answers::{AnswerKind, NewAnswer};
 pub use api_keys::ApiKey;
 pub use audit::{AuditFilter, AuditRecord, Entry, Fault, FaultKind, Head, Verified};
+pub use backup::{BackedUp, BackupError};
 pub use card_tokens::KnownToken;
 pub use cards::{CardFilter, CardRow};
 pub use cryptograms::{StoredCryptogram, TakenCryptogram};
@@ -52,8 +55,10 @@ pub use events::EventRow;
 pub use idempotency::AnsweredRequest;
 pub use inputs::{RecordedAnswer, RecordedNotice, RecordedRegistration, StoredBeside};
 pub use maintenance::{Allowance, Maintenance};
+pub use moving::{MoveError, Moving};
 pub use notifications::{
-    DecidedBefore, EarlierDecision, KeptContent, NotificationFilter, NotificationRow, NotificationView,
+    DecidedBefore, EarlierDecision, KeptContent, NotificationFilter, NotificationRow,
+    NotificationView,
 };
 pub use outbox::{
     CREDENTIALS, Claim, ClaimedJob, Ending, JobFilter, JobState, JobView, KINDS, TOKEN_STATUS,

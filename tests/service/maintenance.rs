@@ -46,7 +46,10 @@ fn while_it_is_on_everything_is_accepted_and_nothing_that_waits_is_done(
     // What a caller waits for is done, with what is known.
     let credentials = shop.credentials("paid", &json!({ "use": "single" }));
     assert_eq!(credentials.status, 200);
-    shop.register("registered", &json!({ "program": "shop" }));
+    let registered = shop
+        .app
+        .put("/v1/cards/registered", &json!({ "program": "shop" }));
+    assert_eq!(registered.status, 201);
 
     // Longer than the pause between two looks; also of a process that is started now.
     shop.app.stop();
@@ -64,7 +67,10 @@ fn while_it_is_on_everything_is_accepted_and_nothing_that_waits_is_done(
     assert_eq!(ready.json()["backlog"], 2);
     assert_eq!(shop.metric("tokenkeep_maintenance"), 1);
     let told = maintenance(&shop.app, &["status", "--json"]).json();
-    assert_eq!((&told["backlog"], &told["openCalls"]), (&2.into(), &2.into()));
+    assert_eq!(
+        (&told["backlog"], &told["openCalls"]),
+        (&2.into(), &2.into())
+    );
     assert_eq!(told["maintenance"]["on"], true);
     let check = tokenkeep(&shop.app.database, &["check"]);
     assert!(check.stdout.contains("maintenance: on since"), "{check:?}");
@@ -94,7 +100,10 @@ fn a_backlog_drains_at_the_chosen_rate_and_then_at_full_speed(
     maintenance(&app, &["on", "--reason", "to see"]);
     let backlog = 6 * at_once;
     for number in 0..backlog {
-        keep(&app, &plain(&[status(&format!("card-{number}"), Some(START), "ACTIVE")]));
+        keep(
+            &app,
+            &plain(&[status(&format!("card-{number}"), Some(START), "ACTIVE")]),
+        );
     }
     let rate = format!("{rate}/s");
     maintenance(&app, &["off", "--rate", &rate]);
@@ -110,7 +119,10 @@ fn a_backlog_drains_at_the_chosen_rate_and_then_at_full_speed(
     // Nothing is in force any more, and the clock stands still again.
     assert_eq!(app.get("/readyz").json()["maintenance"], json!(null));
     for number in 0..10 {
-        keep(&app, &plain(&[status(&format!("late-{number}"), Some(START), "ACTIVE")]));
+        keep(
+            &app,
+            &plain(&[status(&format!("late-{number}"), Some(START), "ACTIVE")]),
+        );
     }
     app.settle();
     second.stop().unwrap();
@@ -126,11 +138,18 @@ fn what_is_asked_of_it_is_told_plainly() {
     maintenance(&app, &["on", "--reason", "one"]);
     maintenance(&app, &["on", "--reason", "two"]);
     let status = maintenance(&app, &["status"]).stdout;
-    assert!(status.contains("two") && !status.contains("one"), "{status}");
+    assert!(
+        status.contains("two") && !status.contains("one"),
+        "{status}"
+    );
     // With nothing that waits there is nothing to drain.
     maintenance(&app, &["off", "--rate", "5"]);
     assert!(maintenance(&app, &["status"]).stdout.contains("off"));
-    for wrong in [&["off", "--rate", "0"][..], &["off", "--rate", "fast"], &["on"]] {
+    for wrong in [
+        &["off", "--rate", "0"][..],
+        &["off", "--rate", "fast"],
+        &["on"],
+    ] {
         let refused = tokenkeep(&app.database, &[&["maintenance"], wrong].concat());
         assert_eq!(refused.code, 2, "{refused:?}");
     }

@@ -3,8 +3,9 @@
 
 use super::{Judgement, SETTLE_AFTER_MS, verdict_of};
 use crate::domain::{
-    Card, CardAnswer, CheckoutAnswer, CryptogramSpent, CryptogramState, Decision, Flag, FreshCryptogram, Job,
-    JobKind, NotThere, PaymentData, Policy, Precedence, Rule, Status, Token, Verdict,
+    Card, CardAnswer, CheckoutAnswer, CryptogramSpent, CryptogramState, Decision, Flag,
+    FreshCryptogram, Job, JobKind, NotThere, PaymentData, Policy, Precedence, Rule, Status, Token,
+    Verdict,
 };
 
 /// Get Card: status, masked data and, if it came, the token. It settles doubts and raises no

@@ -54,7 +54,10 @@ pub fn placed(tx: &mut Tx<'_>, id: &CardId, policy: &Policy) -> Result<Vec<Place
             .iter()
             .map(|earlier| (earlier.card_order, Some(&*earlier.hold), ""));
         let last = (row.card_order, row.hold.as_deref(), &*row.rule);
-        let replays = row.replays.iter().map(|(order, rule)| (*order, None, &**rule));
+        let replays = row
+            .replays
+            .iter()
+            .map(|(order, rule)| (*order, None, &**rule));
         for (order, hold, rule) in first.chain([last]).chain(replays) {
             placed.push(notice(&row, id, policy, (order, hold, rule))?);
         }
@@ -190,7 +193,10 @@ fn answer(row: RecordedAnswer, id: &CardId) -> Result<Placed, StoreError> {
         }
         (AnswerKind::ContractStatus, Some(content)) => Input::ContractStatus(ContractStatus {
             card_id,
-            code: content["contractStatus"].as_str().ok_or(DAMAGED)?.to_owned(),
+            code: content["contractStatus"]
+                .as_str()
+                .ok_or(DAMAGED)?
+                .to_owned(),
             received_at,
         }),
         (AnswerKind::TokensRead, Some(content)) => tokens_read(&row, content, id)?,

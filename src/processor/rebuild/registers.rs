@@ -288,7 +288,9 @@ fn of_program_token(token: &CardToken) -> Vec<(String, Shown)> {
             .map_or("no expiry".to_owned(), |expiry| expiry.to_string()),
         token.customer.as_deref().unwrap_or("none"),
         Value::from_iter(token.details.clone()),
-        token.read.map_or("never".to_owned(), |rank| rank.to_string()),
+        token
+            .read
+            .map_or("never".to_owned(), |rank| rank.to_string()),
         at(token.relinking_since),
         at(token.not_there_since),
     );

@@ -1,0 +1,157 @@
+//! The move of everything into another, empty database: SQLite or PostgreSQL on either side.
+//!
+//! All or nothing: one snapshot is read, one transaction is written. Rows stay as they are, sealed
+//! under the same keys, with their ids and places in every order. Nobody else may be at work: what
+//! came in meanwhile would stay behind.
+
+mod rows;
+mod tables;
+
+use diesel::connection::SimpleConnection;
+
+use super::connection::{AnyConnection, Manager, on_backend};
+use super::{DatabaseUrl, Entry, StoreError, Tx, migrations};
+use crate::audit::{Act, Actor};
+use crate::jose::StorageKeys;
+
+use rows::copy_rows;
+use tables::{Table, count, tables};
+
+/// Why nothing was moved.
+#[derive(Debug, thiserror::Error)]
+pub enum MoveError {
+    #[error("another tokenkeep uses {0}: stop it first")]
+    InUse(String),
+    #[error("{0} is not empty: {1} has rows")]
+    NotEmpty(String, String),
+    #[error("{0} does not arrive whole: nothing is moved")]
+    NotWhole(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<diesel::result::Error> for MoveError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// A move: from where, to where, and on whose behalf.
+pub struct Moving<'a> {
+    pub from: &'a DatabaseUrl,
+    pub to: &'a DatabaseUrl,
+    pub keys: &'a StorageKeys,
+    pub actor: &'a Actor,
+    /// The audit's chain of this process.
+    pub writer: &'a str,
+}
+
+/// How far a move has come: rows in all, and those that arrived.
+pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
+
+impl Moving<'_> {
+    /// Moves everything; returns the rows of each table. What is left behind is under maintenance from
+    /// then on, so that no call is made twice.
+    pub fn run(&self, now: i64, progress: Progress<'_>) -> Result<Vec<(String, u64)>, MoveError> {
+        let mut source = alone(self.from)?;
+        let mut target = alone(self.to)?;
+        let tables = tables(&mut source)?;
+        if let Some(table) = first_with_rows(&mut target, &tables)? {
+            return Err(MoveError::NotEmpty(self.to.to_string(), table));
+        }
+        begin_whole(&mut source)?;
+        let moved = self.move_within(&mut source, &mut target, &tables, now, progress);
+        if moved.is_err() {
+            target.roll_back();
+            source.roll_back();
+        }
+        moved
+    }
+
+    fn move_within(
+        &self,
+        source: &mut AnyConnection,
+        target: &mut AnyConnection,
+        tables: &[Table],
+        now: i64,
+        progress: Progress<'_>,
+    ) -> Result<Vec<(String, u64)>, MoveError> {
+        let mut tx = Tx::new(source, self.keys, self.writer, self.actor);
+        tx.audit(Entry {
+            act: Act::DatabaseMoved,
+            object: "database",
+            outcome: "done",
+            details: serde_json::json!({ "to": self.to.to_string() }),
+            at: now,
+        })?;
+        let mut counts = Vec::new();
+        for table in tables {
+            counts.push((table.name.clone(), count(source, &table.name)?));
+        }
+        begin_whole(target)?;
+        let all = counts.iter().map(|(_, count)| count).sum();
+        let mut arrived = 0;
+        for table in tables {
+            copy_rows(source, target, table, &mut |rows| {
+                arrived += rows;
+                progress(all, arrived);
+            })?;
+        }
+        tables::settle(source, target, tables)?;
+        for (name, expected) in &counts {
+            if count(target, name)? != *expected {
+                return Err(MoveError::NotWhole(name.clone()));
+            }
+        }
+        target.commit()?;
+        let mut tx = Tx::new(source, self.keys, self.writer, self.actor);
+        tx.begin_maintenance(&format!("everything was moved to {}", self.to), now)?;
+        source.commit()?;
+        Ok(counts)
+    }
+}
+
+/// A connection with the schema up to date, while no other tokenkeep has one.
+fn alone(url: &DatabaseUrl) -> Result<AnyConnection, MoveError> {
+    let manager = Manager::new(url.clone());
+    let in_use = || MoveError::InUse(url.to_string());
+    let mut connection = match manager.establish_alone() {
+        Err(StoreError::Busy) => return Err(in_use()),
+        established => established?,
+    };
+    if tables::others(&mut connection)? > 0 {
+        return Err(in_use());
+    }
+    migrations::run(&mut connection)?;
+    Ok(connection)
+}
+
+fn first_with_rows(
+    target: &mut AnyConnection,
+    tables: &[Table],
+) -> Result<Option<String>, MoveError> {
+    for table in tables {
+        if count(target, &table.name)? > 0 {
+            return Ok(Some(table.name.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// Begins a transaction that sees one moment, and has as much time as it needs.
+fn begin_whole(connection: &mut AnyConnection) -> Result<(), StoreError> {
+    connection.begin()?;
+    if let AnyConnection::Postgres(c) = connection {
+        c.batch_execute(
+            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = 0; \
+             SET LOCAL idle_in_transaction_session_timeout = 0",
+        )?;
+    }
+    Ok(())
+}
+
+/// Runs a statement without values.
+fn execute(connection: &mut AnyConnection, statement: &str) -> Result<(), StoreError> {
+    on_backend!(connection, c => c.batch_execute(statement))?;
+    Ok(())
+}
