@@ -6,7 +6,7 @@
 //! * [`api`]: what the merchant's systems call, on a listener of its own; keys with roles.
 //! * [`receiver`]: `POST /notifications/card`. Keeps what comes durably, then answers. Never decrypts.
 //! * [`processor`]: deliveries become verdicts: opens on all cores, decides in the order of arrival,
-//!   one transaction a batch. Registrations go through the same decision.
+//!   one transaction a batch. Registrations go through the same decision, and so does recomputing a card.
 //! * [`dispatcher`]: the outbox worker. Claims calls with lease and fence, makes them, applies what
 //!   they answer; deletions, token commands, and credentials for a caller who waits.
 //! * [`mastercard`]: the clients: OAuth 1.0a, Checkout and Card API, Processing Digital,

@@ -9,7 +9,7 @@ use crate::support::build::{NUMBER_1, plain, refresh, status};
 use crate::support::commands::{Output, fed, with};
 use crate::support::key_folder::KeyFolder;
 use crate::support::sql::sql;
-use crate::support::{App, Backend, START};
+use crate::support::{App, Backend, START, TestDatabase};
 
 /// Who acts in this test at the command line.
 const USER: (&str, &str) = ("USER", "auditor");
@@ -233,6 +233,10 @@ fn commands_that_read(script: &mut Script<'_>, item: &str, job: &str) {
     let read = format!("outbox/{job}");
     script.run(&["outbox", "show", job], ("read", &read, "done"));
     script.run(&["audit", "list"], ("read", "audit", "done"));
+    script.run(&["cards", "export"], ("read", "cards", "done"));
+    script.run(&["rebuild", "--check"], ("read", "rebuild", "done"));
+    let status = ["maintenance", "status"];
+    script.run(&status, ("read", "maintenance", "done"));
     let verified = ("audit.verify", "audit", "whole");
     let output = script.run(&["audit", "verify", "--json"], verified);
     assert_eq!(output.json()["faults"], json!([]));
@@ -254,6 +258,17 @@ fn commands_that_change(script: &mut Script<'_>, item: &str, job: &str) {
     let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
     let actor = format!("cli:{user}");
     script.recorded(&actor, "card.register", "imported", "created");
+    let begin = ["maintenance", "on", "--reason", "to see"];
+    script.run(&begin, ("maintenance.on", "maintenance", "done"));
+    for outcome in ["done", "no_change"] {
+        let end = ("maintenance.off", "maintenance", outcome);
+        script.run(&["maintenance", "off"], end);
+    }
+    if let TestDatabase::Sqlite { folder } = &script.app.database {
+        let copy = folder.path().join("copy.db");
+        let backup = ["backup", copy.to_str().unwrap()];
+        script.run(&backup, ("backup", "copy.db", "done"));
+    }
     // What is only rehearsed is not done, and leaves no record.
     let rehearsed = [
         "notifications",

@@ -81,6 +81,9 @@ fn there_and_back(from: &TestDatabase) -> (TestDatabase, u64) {
         moved = output.json()["rows"].clone();
         assert!(contents(from, &moved) == contents(to, &moved), "not equal");
         assert_audit_is_well(to);
+        let moves = "SELECT count(*) AS number FROM audit WHERE act = 'database.move'";
+        assert_eq!(from.number(moves), to.number(moves));
+        assert!(to.number(moves) > 0);
         assert!(is_under_maintenance(from) && !is_under_maintenance(to));
     }
     let rows = moved.as_object().unwrap().values();
@@ -162,10 +165,12 @@ fn a_database_in_use_or_with_rows_is_refused_and_left_as_it_is() {
     // The same where the server's database is in use.
     app.settings.database_url = server.url();
     app.start();
+    // Where the maintenance of the first one did not come along, and new rows get new numbers.
+    app.deliver(&plain(&[status("two", Some(START), "ACTIVE")]));
     let in_use = migrate(&server, &file);
     assert_eq!(in_use.code, 1, "{in_use:?}");
     assert!(in_use.stderr.contains("stop it first"), "{in_use:?}");
-    assert_eq!(sql(&server).count("deliveries"), 1);
+    assert_eq!(sql(&server).count("deliveries"), 2);
     let password = tokenkeep(&server, &["migrate", "--to", "postgres://a:hunter2@b/c"]);
     assert_eq!(password.code, 2);
     assert!(!password.stderr.contains("hunter2"));
