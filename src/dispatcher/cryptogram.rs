@@ -109,15 +109,9 @@ pub(super) fn write(
     let card = tx.card(card_id)?.map(|row| row.card);
     let data = answer.data.clone();
     let input = input(&answer, job, card_id, answered.as_of, now);
-    let mut content = json!({
-        "masked": answer.masked,
-        "askedFor": input.asked_for,
-        "isConsistent": input.is_consistent,
-        "isRepeated": input.is_repeated,
-    });
+    let asked = (input.asked_for, input.is_consistent, input.is_repeated);
     let mut decision = decide(card, Input::CheckoutAnswer(input), calls.policy());
     let is_usable = decision.fresh_cryptogram == FreshCryptogram::Usable;
-    content["handedOut"] = (is_usable && hands_out).into();
     if is_usable {
         // Of an older number, it must go before the token's row moves on.
         tx.take_cryptogram(card_id)?;
@@ -126,6 +120,14 @@ pub(super) fn write(
         }
     }
     tx.write_decision(card_id, &decision, calls.policy(), Some(&job.id), now)?;
+    // What deciding it again needs beside the number.
+    let content = json!({
+        "masked": answer.masked,
+        "askedFor": asked.0,
+        "isConsistent": asked.1,
+        "isRepeated": asked.2,
+        "handedOut": is_usable && hands_out,
+    });
     let record = NewAnswer {
         kind: AnswerKind::Checkout,
         job_id: Some(&job.id),

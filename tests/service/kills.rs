@@ -132,7 +132,7 @@ fn judge(store: &Store, acks: &HashMap<String, usize>) {
         let jobs = store.read(|tx| tx.jobs_of_card(&row.card.id)).unwrap();
         assert_eq!(jobs.len() as u32, expected, "{}", row.card.id);
     }
-    assert_rebuilt(&store, Settings::defaults().unwrap().policy());
+    assert_rebuilt(store, Settings::defaults().unwrap().policy());
     println!(
         "{} acknowledged, {} cards, {KILLS} kills",
         acks.values().sum::<usize>(),

@@ -162,10 +162,12 @@ fn a_database_in_use_or_with_rows_is_refused_and_left_as_it_is() {
     let again = migrate(&app.database, &server);
     assert_eq!(again.code, 2, "{again:?}");
     assert!(again.stderr.contains("is not empty"), "{again:?}");
+    // What was refused leaves no mark; what was moved does.
+    assert!(is_under_maintenance(&app.database) && !is_under_maintenance(&file));
     // The same where the server's database is in use.
     app.settings.database_url = server.url();
     app.start();
-    // Where the maintenance of the first one did not come along, and new rows get new numbers.
+    // The maintenance of the first one did not come along, and new rows get new numbers.
     app.deliver(&plain(&[status("two", Some(START), "ACTIVE")]));
     let in_use = migrate(&server, &file);
     assert_eq!(in_use.code, 1, "{in_use:?}");

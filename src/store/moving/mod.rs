@@ -50,8 +50,8 @@ pub struct Moving<'a> {
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
 
 impl Moving<'_> {
-    /// Moves everything; returns the rows of each table. What is left behind is under maintenance from
-    /// then on, so that no call is made twice.
+    /// Moves everything; returns the rows of each table. What is left behind is under maintenance, so
+    /// that no call is made twice.
     pub fn run(&self, now: i64, progress: Progress<'_>) -> Result<Vec<(String, u64)>, MoveError> {
         let mut source = alone(self.from)?;
         let mut target = alone(self.to)?;
@@ -59,25 +59,45 @@ impl Moving<'_> {
         if let Some(table) = first_with_rows(&mut target, &tables)? {
             return Err(MoveError::NotEmpty(self.to.to_string(), table));
         }
-        begin_whole(&mut source)?;
-        let moved = self.move_within(&mut source, &mut target, &tables, now, progress);
+        let is_ours = self.begin_maintenance(&mut source, now)?;
+        let moved = self.copy(&mut source, &mut target, &tables, is_ours, now, progress);
         if moved.is_err() {
             target.roll_back();
             source.roll_back();
+            if is_ours {
+                self.tx(&mut source).end_maintenance()?;
+            }
         }
         moved
     }
 
-    fn move_within(
+    /// Before anything else: an end half-way leaves nothing that works. Whoever was under maintenance
+    /// before stays so; returns whether it is the move's own.
+    fn begin_maintenance(&self, source: &mut AnyConnection, now: i64) -> Result<bool, StoreError> {
+        let reason = format!("moved to {}", self.to);
+        let mut tx = self.tx(source);
+        let before = tx.maintenance()?;
+        let is_ours = before.is_none_or(|before| before.reason == reason);
+        if is_ours {
+            source.begin()?;
+            self.tx(source).begin_maintenance(&reason, now)?;
+            source.commit()?;
+        }
+        Ok(is_ours)
+    }
+
+    fn copy(
         &self,
         source: &mut AnyConnection,
         target: &mut AnyConnection,
         tables: &[Table],
+        is_ours: bool,
         now: i64,
         progress: Progress<'_>,
     ) -> Result<Vec<(String, u64)>, MoveError> {
-        let mut tx = Tx::new(source, self.keys, self.writer, self.actor);
-        tx.audit(Entry {
+        begin_whole(source)?;
+        keep_others_from_writing(source, tables)?;
+        self.tx(source).audit(Entry {
             act: Act::DatabaseMoved,
             object: "database",
             outcome: "done",
@@ -103,11 +123,16 @@ impl Moving<'_> {
                 return Err(MoveError::NotWhole(name.clone()));
             }
         }
+        if is_ours {
+            self.tx(target).end_maintenance()?;
+        }
         target.commit()?;
-        let mut tx = Tx::new(source, self.keys, self.writer, self.actor);
-        tx.begin_maintenance(&format!("everything was moved to {}", self.to), now)?;
         source.commit()?;
         Ok(counts)
+    }
+
+    fn tx<'a>(&'a self, connection: &'a mut AnyConnection) -> Tx<'a> {
+        Tx::new(connection, self.keys, self.writer, self.actor)
     }
 }
 
@@ -148,6 +173,19 @@ fn begin_whole(connection: &mut AnyConnection) -> Result<(), StoreError> {
         )?;
     }
     Ok(())
+}
+
+/// A file is closed to others; of a server's tables, nobody may write meanwhile.
+fn keep_others_from_writing(
+    source: &mut AnyConnection,
+    tables: &[Table],
+) -> Result<(), StoreError> {
+    let names = tables.iter().map(|table| table.name.as_str());
+    let names = Vec::from_iter(names).join(", ");
+    match source {
+        AnyConnection::Sqlite(_) => Ok(()),
+        AnyConnection::Postgres(_) => execute(source, &format!("LOCK TABLE {names} IN SHARE MODE")),
+    }
 }
 
 /// Runs a statement without values.
