@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Card, Event};
+use super::{Card, CryptogramState, Event};
 
 /// The verdict on one input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,18 @@ impl Hold {
 }
 
 impl Hold {
+    /// Why an item's payment data cannot be opened or read.
+    const OF_PAYMENT: [Self; 3] = [
+        Self::UNKNOWN_KEY,
+        Self::UNREADABLE,
+        Self::PAYMENT_DATA_MISSING,
+    ];
+
+    /// The hold of this name that says why payment data could not be read, if it is one.
+    pub fn of_payment(name: &str) -> Option<Self> {
+        Self::OF_PAYMENT.into_iter().find(|hold| hold.0 == name)
+    }
+
     /// A key, a registration, another setting or a newer tokenkeep may open what is held; nothing
     /// opens the others.
     pub fn may_open_later(self) -> bool {
@@ -119,6 +131,8 @@ impl Rule {
     pub const CHECKOUT_DISAGREES: Self = Self("checkout-disagrees");
     /// A Checkout answer that came too late: the number moved on, or the card may not be charged.
     pub const CHECKOUT_LATE: Self = Self("checkout-late");
+    /// The stored cryptogram was handed out or ran out.
+    pub const CRYPTOGRAM_SPENT: Self = Self("cryptogram-spent");
     /// A token command was carried out there.
     pub const COMMAND_DONE: Self = Self("command-done");
     /// The program's reads of a card's tokens.
@@ -229,8 +243,8 @@ impl Decision {
         let Some(card) = &mut self.card else {
             return;
         };
-        card.hand_out_cryptogram();
-        let handed_out = card.cryptogram_event("handed_out");
+        card.cryptogram = Some(CryptogramState::HandedOut);
+        let handed_out = card.cryptogram_event(CryptogramState::HandedOut.word());
         self.events.retain(|event| event.kind != handed_out.kind);
         self.events.push(handed_out);
     }
