@@ -66,6 +66,7 @@ mod cancelled;
 mod commands;
 mod commands_cards;
 mod commands_check;
+mod commands_completions;
 mod commands_delete;
 mod commands_keys;
 mod commands_numbers;
