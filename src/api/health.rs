@@ -8,18 +8,36 @@ use super::Api;
 use crate::dispatcher::{LaneView, Stop};
 use crate::receiver::{self, problem::Problem};
 
+/// Deliveries are decided within seconds.
+pub(crate) const LATE_DECISION_MS: i64 = 60_000;
+
 /// Whether the process can do its work.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Health {
     ready: bool,
     /// What it lacks.
     reasons: Vec<String>,
+    /// Everything that was looked at.
+    checks: Vec<Check>,
     /// What is worth knowing and stops nothing.
     warnings: Vec<String>,
     /// Deliveries that wait to be decided.
     backlog: Option<i64>,
     /// The programs that this process calls.
     programs: Vec<Program>,
+}
+
+/// Something that was looked at.
+#[derive(Serialize, ToSchema)]
+struct Check {
+    /// `database`, `processing` (where the process has this role), `clock`, `backlog`, `calls` or
+    /// `payload-keys`.
+    name: &'static str,
+    ok: bool,
+    /// Whether the process is not ready without it.
+    required: bool,
+    /// What is wrong.
+    reason: Option<String>,
 }
 
 /// A program that can be called.
@@ -33,6 +51,13 @@ struct Program {
     held_back: Option<&'static str>,
 }
 
+/// What the database said of the deliveries that wait.
+struct Waiting {
+    count: i64,
+    /// When the first of them was received.
+    since: Option<i64>,
+}
+
 /// The process answers.
 #[utoipa::path(
     get, path = "/livez", operation_id = "alive", tag = "health",
@@ -42,7 +67,7 @@ pub(super) async fn alive() -> HttpResponse {
     receiver::alive().await
 }
 
-/// What was counted, for Prometheus.
+/// What was counted, for Prometheus. While the database does not answer, what is read there is left out.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics",
     tag = "health",
@@ -52,17 +77,38 @@ pub(super) async fn alive() -> HttpResponse {
         body = String
     ))
 )]
-pub(super) async fn metrics(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
-    let counts = api.read(|tx| Ok((tx.count_waiting()?, tx.count_open_jobs()?)));
-    let (backlog, jobs) = counts.await?;
-    api.metrics.jobs(&jobs);
-    api.metrics.clock_wrong(api.watch.fault().is_some());
+pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
+    let (metrics, now) = (&api.metrics, api.clock.now());
+    let stuck = api.read(|tx| tx.stuck()).await;
+    let seconds = |since: Option<i64>| since.map_or(0, |since| (now - since).max(0) / 1000);
+    let waiting = match stuck {
+        Ok(stuck) => {
+            metrics.jobs(&stuck.calls);
+            metrics.held(&stuck.held);
+            metrics.backlog(stuck.backlog, seconds(stuck.waiting_since));
+            metrics.oldest_deletion(seconds(stuck.deleting_since));
+            Ok(Waiting {
+                count: stuck.backlog,
+                since: stuck.waiting_since,
+            })
+        }
+        Err(problem) => {
+            metrics.database_unknown();
+            Err(problem)
+        }
+    };
+    let (busy, free) = api.store.connections();
+    metrics.connections(busy, free);
+    metrics.clock_wrong(api.watch.fault().is_some());
     for lane in api.calls.lane_views() {
-        api.metrics.program(&lane.program, lane.stop.is_some());
+        metrics.program(&lane.program, lane.stop.map(Stop::name));
     }
-    Ok(HttpResponse::Ok()
+    for check in checks(&api, &waiting) {
+        metrics.ready(check.name, check.ok);
+    }
+    HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-        .body(api.metrics.text(backlog)))
+        .body(metrics.text())
 }
 
 /// Whether the database answers, the processor makes progress and the clock can be believed. What Mastercard does not answer does
@@ -73,18 +119,16 @@ pub(super) async fn metrics(api: web::Data<Api>) -> Result<HttpResponse, Problem
     responses((status = 200, body = Health), (status = 503, body = Health))
 )]
 pub(super) async fn ready(api: web::Data<Api>) -> HttpResponse {
-    let backlog = api.read(|tx| tx.count_waiting()).await;
-    let mut reasons = Vec::new();
-    if backlog.is_err() {
-        reasons.push("the database does not answer".to_owned());
-    }
-    reasons.extend(
-        api.trouble
-            .current()
-            .map(|trouble| format!("nothing is processed: {trouble}")),
-    );
-    let clock = api.watch.fault();
-    reasons.extend(clock.map(|fault| format!("acts are refused: {fault}")));
+    let waiting = api.read(|tx| {
+        Ok(Waiting {
+            count: tx.count_waiting()?,
+            since: tx.waiting_since()?,
+        })
+    });
+    let waiting = waiting.await;
+    let checks = checks(&api, &waiting);
+    let lacking = checks.iter().filter(|check| check.required);
+    let reasons: Vec<String> = lacking.filter_map(|check| check.reason.clone()).collect();
     let mut response = match reasons.is_empty() {
         true => HttpResponse::Ok(),
         false => HttpResponse::ServiceUnavailable(),
@@ -92,10 +136,64 @@ pub(super) async fn ready(api: web::Data<Api>) -> HttpResponse {
     response.json(Health {
         ready: reasons.is_empty(),
         reasons,
+        checks,
         warnings: api.watch.warnings(),
-        backlog: backlog.ok(),
+        backlog: waiting.ok().map(|waiting| waiting.count),
         programs: api.calls.lane_views().into_iter().map(program).collect(),
     })
+}
+
+/// Looks at everything: first what the process is not ready without.
+fn checks(api: &Api, waiting: &Result<Waiting, Problem>) -> Vec<Check> {
+    let check = |name, required| {
+        move |reason: Option<String>| Check {
+            name,
+            ok: reason.is_none(),
+            required,
+            reason,
+        }
+    };
+    let unanswered = waiting.as_ref().err();
+    let unanswered = unanswered.map(|_| "the database does not answer".to_owned());
+    let trouble = api.trouble.current();
+    let fault = api.watch.fault();
+    let mut checks = vec![check("database", true)(unanswered)];
+    if api.wake.is_some() {
+        let stopped = trouble.map(|trouble| format!("nothing is processed: {trouble}"));
+        checks.push(check("processing", true)(stopped));
+    }
+    let refused = fault.map(|fault| format!("acts are refused: {fault}"));
+    let keyless = api.calls.keyring().is_empty();
+    let keyless =
+        keyless.then(|| "no payload key is loaded: nothing encrypted is opened".to_owned());
+    checks.extend([
+        check("clock", true)(refused),
+        check("backlog", false)(late(api, waiting)),
+        check("calls", false)(held_back(api)),
+        check("payload-keys", false)(keyless),
+    ]);
+    checks
+}
+
+/// What is wrong if a delivery has waited for too long.
+fn late(api: &Api, waiting: &Result<Waiting, Problem>) -> Option<String> {
+    let since = waiting.as_ref().ok()?.since?;
+    let waits = api.clock.now() - since;
+    let is_late = waits > LATE_DECISION_MS;
+    is_late.then(|| format!("a delivery has waited to be decided for {} s", waits / 1000))
+}
+
+/// The programs whose calls are held back.
+fn held_back(api: &Api) -> Option<String> {
+    let stopped = |lane: LaneView| Some(format!("{} ({})", lane.program, lane.stop?.name()));
+    let stopped: Vec<String> = api
+        .calls
+        .lane_views()
+        .into_iter()
+        .filter_map(stopped)
+        .collect();
+    let are_stopped = !stopped.is_empty();
+    are_stopped.then(|| format!("calls are held back: {}", stopped.join(", ")))
 }
 
 fn program(lane: LaneView) -> Program {

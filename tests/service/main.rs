@@ -154,6 +154,8 @@ mod tokens_offered;
 mod tokens_outbox;
 mod tokens_reads;
 mod tokens_secrets;
+mod watch_metrics;
+mod watch_ready;
 mod wire;
 mod wire_digits;
 mod wire_keys;
