@@ -49,6 +49,7 @@ use crate::telemetry::{Clock, ClockWatch, Metrics};
 use refusals::{CLOCK_WRONG, DAMAGED_ROW, STORAGE_UNAVAILABLE, WRONG_QUERY};
 
 pub use failures::Failures;
+pub(crate) use health::LATE_DECISION_MS;
 pub use stream::Streams;
 
 /// What the handlers work with.

@@ -8,6 +8,7 @@ mod backup;
 mod cards;
 mod check;
 mod clock_check;
+mod completions;
 mod core_dumps;
 mod demo;
 mod encrypt;
@@ -149,6 +150,12 @@ enum Command {
     Sandbox(sandbox::SandboxArgs),
     /// Makes a paymentData JWE (or a fully encrypted body) from plain JSON
     Encrypt(encrypt::EncryptArgs),
+    /// Prints the script with which a shell completes these commands and their options
+    ///
+    /// For bash put it into ~/.local/share/bash-completion/completions/tokenkeep, for fish into
+    /// ~/.config/fish/completions/tokenkeep.fish, for zsh as _tokenkeep into a folder of its fpath; the
+    /// others read it from their profile.
+    Completions(completions::CompletionsArgs),
 }
 
 /// Runs the command line; returns the exit code.
@@ -177,6 +184,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Check => check::run(&common),
         Command::Sandbox(args) => sandbox::run(&common, args),
         Command::Encrypt(args) => encrypt::run(args),
+        Command::Completions(args) => completions::run(&args),
     };
     match result {
         Ok(()) => 0,

@@ -2,11 +2,11 @@
 
 use super::keys::Key;
 use super::page::lasting;
+use crate::api::LATE_DECISION_MS;
 use crate::dispatcher::{LaneView, Stop};
 use crate::store::Stuck;
 
-/// Deliveries are decided within seconds, a deletion is confirmed within an hour.
-const LATE_DECISION_MS: i64 = 60_000;
+/// A deletion is confirmed within an hour.
 const LATE_DELETION_MS: i64 = 60 * 60_000;
 
 /// Something that needs a human.

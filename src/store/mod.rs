@@ -164,6 +164,13 @@ impl Store {
         self.inner.url.to_string()
     }
 
+    /// How many connections are busy, and how many more could be had.
+    pub fn connections(&self) -> (u32, u32) {
+        let state = self.inner.pool.state();
+        let busy = state.connections.saturating_sub(state.idle_connections);
+        (busy, POOL_SIZE.saturating_sub(busy))
+    }
+
     /// The keys that seal its rows.
     pub fn keys(&self) -> &StorageKeys {
         &self.inner.keys

@@ -62,7 +62,9 @@ fn run_for(command: &str) -> Vec<For> {
         "migrate" => vec![For::Once(&[])],
         "api-keys create" => vec![For::Once(&["--role", "app", "--name", "masked"])],
         "api-keys revoke" => vec![For::Once(&["masked"])],
-        "serve" | "demo" | "sandbox" | "encrypt" | "keys generate" | "backup" => vec![For::Nothing],
+        "serve" | "demo" | "sandbox" | "encrypt" | "keys generate" | "backup" | "completions" => {
+            vec![For::Nothing]
+        }
         other => panic!("what is `{other}` run for?"),
     }
 }
