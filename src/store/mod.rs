@@ -21,6 +21,7 @@ mod error;
 mod events;
 mod holds;
 mod idempotency;
+mod key_uses;
 mod migrations;
 mod notifications;
 mod outbox;
@@ -43,7 +44,7 @@ use uuid::Uuid;
 
 pub use answers::{AnswerKind, NewAnswer};
 pub use api_keys::ApiKey;
-pub use approved_keys::OtherKey;
+pub use approved_keys::{OtherKey, key_list};
 pub use audit::{AUDIT, AuditFilter, AuditRecord, Entry, Fault, FaultKind, Head, Verified};
 pub use card_tokens::KnownToken;
 pub use cards::{CardFilter, CardRow};
@@ -52,6 +53,7 @@ pub use deliveries::{Delivery, DeliveryState, NewDelivery, Waiting};
 pub use error::StoreError;
 pub use events::EventRow;
 pub use idempotency::AnsweredRequest;
+pub use key_uses::LastUses;
 pub use notifications::{
     DecidedBefore, Explained, FoundNotifications, KeptContent, NotificationFilter, NotificationRow,
     NotificationView,
@@ -93,6 +95,7 @@ struct Inner {
     keys: Arc<StorageKeys>,
     /// Names this process's chain of audit records.
     audit_writer: String,
+    noted: key_uses::Noted,
 }
 
 impl Store {
@@ -130,6 +133,7 @@ impl Store {
             writer,
             keys,
             audit_writer: Uuid::now_v7().to_string(),
+            noted: key_uses::Noted::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
