@@ -33,7 +33,7 @@ pub mod verifying;
 pub use digests::{DigestSource, KeyedDigest};
 pub use enc::Enc;
 pub use encrypting::{EncryptError, encrypt};
-pub use generating::{generate_missing, public_key_pem};
+pub use generating::{MissingKey, missing_keys, public_key_pem};
 pub use guard::{OpenPolicy, UnknownKid};
 pub use json::JsonFault;
 pub use jwks::JwksFault;
