@@ -31,14 +31,16 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         wrong.push("database: not looked at, for want of a storage key".to_owned());
         return Err(Failure::unwell(wrong.join("\ntokenkeep: ")));
     }
-    let inventory = Inventory::load(&settings);
+    let mut inventory = Inventory::load(&settings);
     let looked = connect(&settings).and_then(|store| {
         let waiting = store.read(|tx| tx.count_waiting())?;
         let others = store.read(|tx| tx.other_keys(&named_keys(&inventory.keys())))?;
-        Ok((store.location(), waiting, others))
+        let uses = store.read(|tx| tx.last_uses())?;
+        Ok((store.location(), waiting, others, uses))
     });
     match looked {
-        Ok((location, waiting, others)) => {
+        Ok((location, waiting, others, uses)) => {
+            inventory = inventory.used(uses);
             println!("database: {location} can be used, deliveries that wait: {waiting}");
             wrong.extend(
                 others
