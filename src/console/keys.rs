@@ -58,9 +58,7 @@ pub async fn show(
 impl Console {
     fn keys(&self, uses: &LastUses) -> Vec<Key> {
         let keyring = self.api.calls.keyring();
-        let mut keys: Vec<Key> = (keyring.keys())
-            .map(|key| payload_key(key, uses))
-            .collect();
+        let mut keys: Vec<Key> = (keyring.keys()).map(|key| payload_key(key, uses)).collect();
         let storage = self.api.store.keys();
         keys.extend(storage.descriptions().iter().map(|key| Key {
             purpose: match key.kid == storage.active_id() {

@@ -168,9 +168,8 @@ impl Processor {
             // A key may have been added, or a newer version started, while we were away.
             woke_held = woke_held || self.wake(|tx| tx.wake_held_deliveries());
             let (store, clock) = (&self.store, &self.clock);
-            let admit = |newer: &Keyring, is_first| {
-                store.admit_keyring(newer, is_first, clock.now())
-            };
+            let admit =
+                |newer: &Keyring, is_first| store.admit_keyring(newer, is_first, clock.now());
             match self.keys.reload_if_changed(admit) {
                 // What is admitted was recorded with it, what is not when it was refused.
                 Reload::Unchanged | Reload::NotAdmitted => {}

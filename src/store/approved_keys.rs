@@ -12,9 +12,7 @@ use super::connection::AnyConnection;
 use super::schema::approved_keys;
 use super::{Entry, Store, StoreError, Tx};
 use crate::audit::Act;
-use crate::jose::{
-    Admission, KeyDescription, KeyError, KeyPurpose, Keyring, NamedKey, named_keys,
-};
+use crate::jose::{Admission, KeyDescription, KeyError, KeyPurpose, Keyring, NamedKey, named_keys};
 
 /// A key that stands under a name which is known for another one.
 #[derive(Debug, Clone, PartialEq, Eq)]

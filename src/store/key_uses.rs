@@ -150,9 +150,7 @@ impl Tx<'_> {
         });
         if added == 0 {
             let known = (&key.purpose, &key.program, &key.kid, &key.fingerprint);
-            let earlier = key_uses::table
-                .find(known)
-                .filter(key_uses::used_at.lt(at));
+            let earlier = key_uses::table.find(known).filter(key_uses::used_at.lt(at));
             diesel::update(earlier)
                 .set(key_uses::used_at.eq(at))
                 .execute(self.connection)?;

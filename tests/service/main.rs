@@ -114,6 +114,7 @@ mod erase_traces;
 mod keys_approval;
 mod keys_inventory;
 mod keys_kinds;
+mod keys_uses;
 mod kills;
 mod masking;
 mod masking_commands;

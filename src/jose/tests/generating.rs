@@ -34,10 +34,7 @@ fn an_empty_folder_gets_one_key_of_each_kind_and_a_second_run_makes_none() {
             .all(|key| key.is_default() && key.bits() == 2048)
     );
     assert!(!StorageKeys::load(&root).unwrap().is_demonstration());
-    assert_eq!(
-        make_missing(&root, None, 2048),
-        Ok(vec![])
-    );
+    assert_eq!(make_missing(&root, None, 2048), Ok(vec![]));
 }
 
 #[test]
@@ -45,10 +42,7 @@ fn an_existing_key_is_never_overwritten() {
     let folder = folder_of_new_keys(&["mine"]);
     let file = folder.path().join("payload/mine.pem");
     let before = fs::read(&file).unwrap();
-    assert_eq!(
-        make_missing(folder.path(), Some("mine"), 2048),
-        Ok(vec![])
-    );
+    assert_eq!(make_missing(folder.path(), Some("mine"), 2048), Ok(vec![]));
     assert_eq!(fs::read(&file).unwrap(), before);
     let error = super::super::key_files::create(&file, b"other").unwrap_err();
     assert!(error.to_string().contains("mine.pem"));

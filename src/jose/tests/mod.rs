@@ -52,13 +52,11 @@ pub fn with_cbc() -> OpenPolicy {
 }
 
 /// Makes whatever a folder lacks; returns the new files.
-pub fn make_missing(
-    root: &Path,
-    kid: Option<&str>,
-    bits: u32,
-) -> Result<Vec<PathBuf>, KeyError> {
+pub fn make_missing(root: &Path, kid: Option<&str>, bits: u32) -> Result<Vec<PathBuf>, KeyError> {
     let missing = missing_keys(root, kid, bits, "2026-01-31")?;
-    let made = missing.iter().map(|key| key.make().map(|()| key.file().to_owned()));
+    let made = missing
+        .iter()
+        .map(|key| key.make().map(|()| key.file().to_owned()));
     made.collect()
 }
 

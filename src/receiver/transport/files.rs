@@ -94,9 +94,7 @@ impl Loaded {
             (None, _) => None,
             (Some(_), None) if self.is_required => return Err(refusals::NO_CERTIFICATE),
             (Some(_), None) => None,
-            (Some(wanted), Some(own)) => {
-                Some(wanted.entry_of(&own).ok_or(refusals::SUBJECT)?)
-            }
+            (Some(wanted), Some(own)) => Some(wanted.entry_of(&own).ok_or(refusals::SUBJECT)?),
         };
         self.mark_used(ssl);
         Ok(accepted)
