@@ -75,6 +75,7 @@ BEGIN
         ('idempotency_keys', 'SELECT, INSERT, UPDATE, DELETE', NULL),
         ('api_keys', 'SELECT, INSERT, UPDATE', NULL),
         ('approved_keys', 'SELECT, INSERT, UPDATE', NULL),
+        ('key_uses', 'SELECT, INSERT, UPDATE', NULL),
         ('card_holds', 'SELECT, INSERT, UPDATE, DELETE', NULL),
         ('erasures', 'SELECT, INSERT, UPDATE', NULL),
         ('maintenance', 'SELECT, INSERT, UPDATE, DELETE', NULL),

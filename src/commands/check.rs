@@ -32,16 +32,22 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         wrong.push("database: not looked at, for want of a storage key".to_owned());
         return Err(Failure::unwell(wrong.join("\ntokenkeep: ")));
     }
-    let inventory = Inventory::load(&settings);
+    let mut inventory = Inventory::load(&settings);
     let looked = connect(&settings).and_then(|store| {
-        let (waiting, in_force, others) = store.read(|tx| {
+        let (waiting, in_force, others, uses) = store.read(|tx| {
             let others = tx.other_keys(&named_keys(&inventory.keys()))?;
-            Ok((tx.count_waiting()?, tx.maintenance()?, others))
+            Ok((
+                tx.count_waiting()?,
+                tx.maintenance()?,
+                others,
+                tx.last_uses()?,
+            ))
         })?;
-        Ok((store.location(), waiting, in_force, others))
+        Ok((store.location(), waiting, in_force, others, uses))
     });
     match looked {
-        Ok((location, waiting, in_force, others)) => {
+        Ok((location, waiting, in_force, others, uses)) => {
+            inventory = inventory.used(uses);
             println!("database: {location} can be used, deliveries that wait: {waiting}");
             if let Some(in_force) = in_force {
                 println!("maintenance: {}", in_words(&in_force));

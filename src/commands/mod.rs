@@ -14,6 +14,7 @@ mod demo;
 mod encrypt;
 mod failure;
 mod inventory;
+mod key_use_writer;
 mod keys;
 mod keys_approve;
 mod maintenance;

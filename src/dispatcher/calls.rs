@@ -7,7 +7,7 @@ use super::LEASE_MS;
 use super::lane::{Lane, LaneView};
 use super::program_client::ProgramClient;
 use crate::domain::{Card, Policy};
-use crate::jose::{KeyFolder, Keyring};
+use crate::jose::{KeyDescription, KeyFolder, Keyring};
 use crate::settings::{DispatcherSettings, ProgramSettings};
 use crate::store::{ClaimedJob, Ending, JobState, Store, StoreError};
 use crate::telemetry::{Clock, Hint, Metrics};
@@ -72,6 +72,11 @@ impl Calls {
         self.lanes().map(|lane| lane.view()).collect()
     }
 
+    /// What an inventory tells of the programs' keys as they are now.
+    pub fn program_keys(&self) -> Vec<KeyDescription> {
+        self.lanes().flat_map(|lane| lane.client.keys()).collect()
+    }
+
     pub(super) fn store(&self) -> &Store {
         &self.0.store
     }
@@ -105,8 +110,8 @@ impl Calls {
         let mut keys = lock(&self.0.keys);
         // Refusals are recorded by the processor, which follows the same folder.
         keys.reload_if_changed(|newer, _| {
-            let keys = newer.descriptions();
-            self.0.store.admit_keys(&keys, false, self.0.clock.now())
+            let now = self.0.clock.now();
+            self.0.store.admit_keyring(newer, false, now)
         });
         keys.keyring()
     }

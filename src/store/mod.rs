@@ -23,6 +23,7 @@ mod events;
 mod holds;
 mod idempotency;
 mod inputs;
+mod key_uses;
 mod maintenance;
 mod migrations;
 mod moving;
@@ -47,7 +48,7 @@ use uuid::Uuid;
 
 pub use answers::{AnswerKind, NewAnswer};
 pub use api_keys::ApiKey;
-pub use approved_keys::OtherKey;
+pub use approved_keys::{OtherKey, key_list};
 pub use audit::{AUDIT, AuditFilter, AuditRecord, Entry, Fault, FaultKind, Head, Verified};
 pub use backup::{BackedUp, BackupError};
 pub use card_tokens::KnownToken;
@@ -58,6 +59,7 @@ pub use error::StoreError;
 pub use events::EventRow;
 pub use idempotency::AnsweredRequest;
 pub use inputs::{RecordedAnswer, RecordedNotice, RecordedRegistration, StoredBeside};
+pub use key_uses::LastUses;
 pub use maintenance::{Allowance, Maintenance};
 pub use moving::{MoveError, Moving};
 pub use notifications::{
@@ -101,6 +103,7 @@ struct Inner {
     keys: Arc<StorageKeys>,
     /// Names this process's chain of audit records.
     audit_writer: String,
+    noted: key_uses::Noted,
 }
 
 impl Store {
@@ -138,6 +141,7 @@ impl Store {
             writer,
             keys,
             audit_writer: Uuid::now_v7().to_string(),
+            noted: key_uses::Noted::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),

@@ -264,6 +264,16 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    key_uses (purpose, program, kid, fingerprint) {
+        purpose -> Text,
+        program -> Text,
+        kid -> Text,
+        fingerprint -> Text,
+        used_at -> BigInt,
+    }
+}
+
 diesel::joinable!(tokens -> cards (card_id));
 diesel::allow_tables_to_appear_in_same_query!(
     audit,

@@ -117,6 +117,7 @@ mod erase_traces;
 mod keys_approval;
 mod keys_inventory;
 mod keys_kinds;
+mod keys_uses;
 mod kills;
 mod maintenance;
 mod masking;
