@@ -22,6 +22,7 @@ mod events;
 mod holds;
 mod idempotency;
 mod migrations;
+mod missed;
 mod notifications;
 mod outbox;
 mod overview;
@@ -32,6 +33,7 @@ mod retention;
 mod schema;
 mod sealed_columns;
 mod timeline;
+mod traffic;
 mod tx;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -52,6 +54,7 @@ pub use deliveries::{Delivery, DeliveryState, NewDelivery, Waiting};
 pub use error::StoreError;
 pub use events::EventRow;
 pub use idempotency::AnsweredRequest;
+pub use missed::{MOST_COUNTED, MissedCard, MissedCursor};
 pub use notifications::{
     DecidedBefore, Explained, FoundNotifications, KeptContent, NotificationFilter, NotificationRow,
     NotificationView,
@@ -66,6 +69,7 @@ pub use resealing::{Renewed, Scanned};
 pub use retention::RetentionClass;
 pub use sealed_columns::{SEALED, SealedColumn};
 pub use timeline::{Happened, Moment, TimelineCursor};
+pub use traffic::SilentProgram;
 pub use tx::Tx;
 
 use crate::audit::Actor;
