@@ -149,6 +149,7 @@ impl Service {
             metrics: metrics.clone(),
             keys: keys.answers,
             dispatcher: settings.dispatcher.clone(),
+            missed: settings.missed_rules(),
             programs: callable,
             hint,
         });
@@ -168,6 +169,7 @@ impl Service {
         let api_state = Api {
             store: store.clone(),
             policy: settings.policy(),
+            missed: settings.missed_rules(),
             programs: settings.programs.keys().cloned().collect(),
             clock: clock.clone(),
             watch: watch.clone(),

@@ -51,13 +51,15 @@ impl Missed {
     }
 
     /// What to do about them.
-    pub fn advice(self) -> &'static str {
+    pub fn advice(self) -> String {
         match self {
-            Self::CryptogramMissing => {
-                "look at their calls: `tokenkeep outbox list --state parked` or dead; `tokenkeep check` \
-                 says whether their program can be called"
-            }
-            _ => "ask their program what is true of them: `tokenkeep reconcile --missed KIND`",
+            Self::CryptogramMissing => "`tokenkeep outbox list` shows what became of their calls, \
+                 `tokenkeep check` whether their program can be called"
+                .to_owned(),
+            _ => format!(
+                "`tokenkeep reconcile --missed {}` asks their program what is true of them",
+                self.name()
+            ),
         }
     }
 }

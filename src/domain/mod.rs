@@ -40,8 +40,8 @@ pub use input::{
     CardAnswer, CheckoutAnswer, ContractStatus, Delete, DeleteConfirmed, Input, NotThere, Notice,
     Payment, PaymentData, ReadToken, Registration, SeenToken, TokenCommandDone, TokensRead,
 };
-pub use missed::{Missed, MissedRules, Signs};
 pub use masked::{MaskedFields, masked_fields, without_full_numbers};
+pub use missed::{Missed, MissedRules, Signs};
 pub use numbers::{could_hold_a_number, has_full_number, with_numbers_masked};
 pub use policy::{
     BothForms, CryptogramPolicy, MismatchPolicy, Policy, ProgramMatch, StatusWord, TimeUnit,

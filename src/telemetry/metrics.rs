@@ -3,6 +3,7 @@
 //! Labels are constants of this program: nothing a sender chooses becomes one, so the number of
 //! series is bounded.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -46,6 +47,12 @@ struct ProgramLabel {
     program: String,
 }
 
+/// A kind of what seems to have been missed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
 /// A file of certificates that the settings name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FileLabel {
@@ -81,6 +88,8 @@ pub struct Metrics {
     stopped: Family<ProgramLabel, Gauge>,
     clock_jumps: Counter,
     clock_wrong: Gauge,
+    missed: Family<KindLabel, Gauge>,
+    silent: Family<ProgramLabel, Gauge>,
 }
 
 impl Default for Metrics {
@@ -142,6 +151,13 @@ impl Metrics {
         let clock_wrong = Gauge::default();
         let help = "1 while acts are refused because the clock cannot be believed";
         r.register("clock_wrong", help, clock_wrong.clone());
+        let missed = Family::<KindLabel, Gauge>::default();
+        let help =
+            "Cards of which something seems to have been missed, by kind; 10000 is as many or more";
+        r.register("missed_cards", help, missed.clone());
+        let silent = Family::<ProgramLabel, Gauge>::default();
+        let help = "1 while a program tells of far less than it usually does";
+        r.register("program_silent", help, silent.clone());
         let mut seconds = |name, help: &str, buckets: &[f64]| {
             let histogram = Histogram::new(buckets.iter().copied());
             r.register_with_unit(name, help, Unit::Seconds, histogram.clone());
@@ -177,6 +193,8 @@ impl Metrics {
             stopped,
             clock_jumps,
             clock_wrong,
+            missed,
+            silent,
         }
     }
 
@@ -267,6 +285,27 @@ impl Metrics {
     /// Whether the machine's clock cannot be believed.
     pub fn clock_wrong(&self, is_wrong: bool) {
         self.clock_wrong.set(is_wrong.into());
+    }
+
+    /// How many cards there are of each kind of what seems to have been missed.
+    pub fn missed(&self, counts: impl Iterator<Item = (&'static str, i64)>) {
+        for (kind, count) in counts {
+            self.missed.get_or_create(&KindLabel { kind }).set(count);
+        }
+    }
+
+    /// Which of the programs of the settings are silent; of none is told while that cannot be judged.
+    pub fn silent(&self, programs: &[String], silent: Option<&BTreeSet<String>>) {
+        let Some(silent) = silent else {
+            return self.silent.clear();
+        };
+        for program in programs {
+            let label = ProgramLabel {
+                program: program.clone(),
+            };
+            let is_silent = silent.contains(program);
+            self.silent.get_or_create(&label).set(is_silent.into());
+        }
     }
 
     /// All metrics as text. The backlog is handed in, as the database knows it.
