@@ -79,6 +79,7 @@ BEGIN
         ('card_holds', 'SELECT, INSERT, UPDATE, DELETE', NULL),
         ('erasures', 'SELECT, INSERT, UPDATE', NULL),
         ('maintenance', 'SELECT, INSERT, UPDATE, DELETE', NULL),
+        ('traffic', 'SELECT, INSERT, DELETE', NULL),
         ('audit', 'SELECT, INSERT', 'DELETE'),
         ('audit_writers', 'SELECT, INSERT, UPDATE', 'DELETE')
     ) AS rights (name, of_app, of_purger) WHERE to_regclass('public.' || name) IS NOT NULL LOOP

@@ -151,6 +151,7 @@ impl Service {
             metrics: metrics.clone(),
             keys: keys.answers,
             dispatcher: settings.dispatcher.clone(),
+            missed: settings.missed_rules(),
             programs: callable,
             hint,
         });
@@ -171,6 +172,7 @@ impl Service {
         let api_state = Api {
             store: store.clone(),
             policy: settings.policy(),
+            missed: settings.missed_rules(),
             programs: settings.programs.keys().cloned().collect(),
             clock: clock.clone(),
             watch: watch.clone(),

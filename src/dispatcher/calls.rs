@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::LEASE_MS;
 use super::lane::{Lane, LaneView};
 use super::program_client::ProgramClient;
-use crate::domain::{Card, Policy};
+use crate::domain::{Card, MissedRules, Policy};
 use crate::jose::{KeyDescription, KeyFolder, Keyring};
 use crate::settings::{DispatcherSettings, ProgramSettings};
 use crate::store::{ClaimedJob, Ending, JobState, Store, StoreError};
@@ -24,6 +24,8 @@ pub struct CallsSettings {
     pub metrics: Metrics,
     pub keys: KeyFolder,
     pub dispatcher: DispatcherSettings,
+    /// What counts as missed.
+    pub missed: MissedRules,
     /// The programs that can be called.
     pub programs: Vec<(String, ProgramSettings, ProgramClient)>,
     /// To the dispatcher of this process.
@@ -37,6 +39,7 @@ struct Inner {
     metrics: Metrics,
     keys: Mutex<KeyFolder>,
     settings: DispatcherSettings,
+    missed: MissedRules,
     lanes: BTreeMap<String, Arc<Lane>>,
     hint: Hint,
     under_way: Mutex<HashMap<String, ClaimedJob>>,
@@ -56,6 +59,7 @@ impl Calls {
             metrics: settings.metrics,
             keys: Mutex::new(settings.keys),
             settings: settings.dispatcher,
+            missed: settings.missed,
             lanes: settings.programs.into_iter().map(lane).collect(),
             hint: settings.hint,
             under_way: Mutex::default(),
@@ -95,6 +99,10 @@ impl Calls {
 
     pub(super) fn settings(&self) -> &DispatcherSettings {
         &self.0.settings
+    }
+
+    pub(super) fn missed(&self) -> &MissedRules {
+        &self.0.missed
     }
 
     pub(super) fn lanes(&self) -> impl Iterator<Item = &Arc<Lane>> {

@@ -26,6 +26,7 @@ mod inputs;
 mod key_uses;
 mod maintenance;
 mod migrations;
+mod missed;
 mod moving;
 mod notifications;
 mod outbox;
@@ -37,6 +38,7 @@ mod retention;
 mod schema;
 mod sealed_columns;
 mod timeline;
+mod traffic;
 mod tx;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -61,6 +63,7 @@ pub use idempotency::AnsweredRequest;
 pub use inputs::{RecordedAnswer, RecordedNotice, RecordedRegistration, StoredBeside};
 pub use key_uses::LastUses;
 pub use maintenance::{Allowance, Maintenance};
+pub use missed::{MOST_COUNTED, MissedCard, MissedCursor};
 pub use moving::{MoveError, Moving};
 pub use notifications::{
     DecidedBefore, EarlierDecision, Explained, FoundNotifications, KeptContent, NotificationFilter,
@@ -76,6 +79,7 @@ pub use resealing::{Renewed, Scanned};
 pub use retention::RetentionClass;
 pub use sealed_columns::{SEALED, SealedColumn};
 pub use timeline::{Happened, Moment, TimelineCursor};
+pub use traffic::SilentProgram;
 pub use tx::Tx;
 
 use crate::audit::Actor;

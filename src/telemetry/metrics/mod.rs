@@ -7,6 +7,7 @@
 mod calls;
 mod described;
 mod keys;
+mod missed;
 mod process;
 mod processing;
 mod receiving;
@@ -19,6 +20,7 @@ use prometheus_client::registry::Registry;
 use calls::Calls;
 use described::Registering;
 use keys::Keys;
+use missed::MissedCards;
 use process::Process;
 use processing::Processing;
 use receiving::Receiving;
@@ -34,6 +36,7 @@ pub struct Metrics {
     processing: Processing,
     calls: Calls,
     keys: Keys,
+    missed: MissedCards,
     process: Process,
 }
 
@@ -51,6 +54,7 @@ impl Metrics {
         let processing = Processing::new(to.group("Processing"));
         let calls = Calls::new(to.group("Calls"));
         let keys = Keys::new(to.group("Keys"));
+        let missed = MissedCards::new(to.group("What seems to have been missed"));
         let process = Process::new(to.group("The process"));
         let (registry, described) = to.done();
         Self {
@@ -60,6 +64,7 @@ impl Metrics {
             processing,
             calls,
             keys,
+            missed,
             process,
         }
     }
