@@ -163,6 +163,7 @@ mod tokens_reads;
 mod tokens_secrets;
 mod watch_metrics;
 mod watch_ready;
+mod watch_rules;
 mod wire;
 mod wire_digits;
 mod wire_keys;
