@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rstest::rstest;
 use serde_json::json;
-use tokenkeep::domain::{Hold, Verdict};
+use tokenkeep::domain::{Hold, Missed, Verdict};
 use tokenkeep::settings::Role;
 use tokenkeep::store::{JobState, KINDS, OPEN};
 use tokenkeep::telemetry::{Described, Label, Metrics, Values};
