@@ -10,7 +10,6 @@ use super::page::{Fault, Frame, ROWS, html, lasting};
 use crate::api::refusals::WRONG_QUERY;
 use crate::api::views::next;
 use crate::domain::{Missed, MissedRules};
-use crate::receiver::problem::Problem;
 use crate::store::{MOST_COUNTED, MissedCard, MissedCursor, SilentProgram, StoreError, Tx};
 
 /// What there is now.
@@ -35,7 +34,7 @@ pub fn attention(findings: &Findings, now: i64) -> Vec<Attention> {
         .iter()
         .map(|SilentProgram { program, silence }| Attention {
             what: format!(
-                "{program} tells of little: {} lately, {} on a usual day, the last before {}",
+                "{program} tells of little: {} lately, {} on a usual day, the last {} ago",
                 silence.lately,
                 silence.usual,
                 lasting((now - silence.since).max(0)),
@@ -84,11 +83,11 @@ pub async fn list(
     after: Option<&str>,
 ) -> Result<HttpResponse, Fault> {
     let Some(kind) = Missed::of_name(kind) else {
-        return Err(Problem::from(WRONG_QUERY.because("there is no such kind")).into());
+        return Err(WRONG_QUERY.because("there is no such kind").into());
     };
     let after = match after.map(MissedCursor::parse) {
         Some(None) => {
-            return Err(Problem::from(WRONG_QUERY.because("the place is none of a list")).into());
+            return Err(WRONG_QUERY.because("the place is none of a list").into());
         }
         after => after.flatten(),
     };

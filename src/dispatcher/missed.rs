@@ -28,8 +28,9 @@ pub(super) fn look(calls: &Calls, now: i64) -> Result<(), StoreError> {
         let Some(hour) = store.read(|tx| tx.uncounted_hour(now))? else {
             break;
         };
-        // A transaction each: whoever else writes does not wait for long.
-        store.write(|tx| tx.count_hour(hour))?;
+        // Counted before it is written: whoever else writes does not wait for it.
+        let items = store.read(|tx| tx.items_of_hour(hour))?;
+        store.write(|tx| tx.keep_hour(hour, &items))?;
     }
     let counts = store.read(|tx| tx.count_missed(rules, now))?;
     calls

@@ -2,20 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use diesel::dsl::max;
+use diesel::dsl::{max, min};
 use diesel::prelude::*;
 use diesel::sql_query;
+use diesel::sql_types::{BigInt, Text};
 
 use super::connection::on_backend;
-use super::schema::traffic;
+use super::schema::{notifications, traffic};
 use super::{StoreError, Tx};
 use crate::domain::{MissedRules, Silence};
 
 const HOUR: i64 = 3_600_000;
 /// An hour is counted so long after its end: what was decided in it is committed by then.
 const SETTLED_AFTER: i64 = 5 * 60_000;
-/// Hours that are kept, and looked back upon by the first count.
+/// Hours that are kept, and that the first count looks back upon at most.
 const KEPT: i64 = 35 * 24;
+/// An hour is counted in so many slices, and so many items of each at most: no question takes long.
+const SLICES: i64 = 12;
+const MOST_COUNTED: i64 = 20_000;
 /// Hours by which the count may lag before silence is not judged.
 const LAG: i64 = 2;
 
@@ -26,12 +30,32 @@ pub struct SilentProgram {
     pub silence: Silence,
 }
 
+#[derive(QueryableByName)]
+struct OfProgram {
+    #[diesel(sql_type = Text)]
+    program: String,
+    #[diesel(sql_type = BigInt)]
+    items: i64,
+}
+
 impl Tx<'_> {
     /// The next hour that is over and not counted, if there is one.
     pub fn uncounted_hour(&mut self, now: i64) -> Result<Option<i64>, StoreError> {
         let end = (now - SETTLED_AFTER) / HOUR;
-        let next = self.counted_until()?.unwrap_or(0).max(end - KEPT);
+        let next = match self.counted_until()? {
+            Some(next) => next,
+            None => self.first_hour()?.unwrap_or(end - 1),
+        };
+        let next = next.max(end - KEPT);
         Ok((next < end).then_some(next))
+    }
+
+    /// The hour of the first item that is kept.
+    fn first_hour(&mut self) -> Result<Option<i64>, StoreError> {
+        let first: Option<i64> = notifications::table
+            .select(min(notifications::decided_at))
+            .first(self.connection)?;
+        Ok(first.map(|at| at / HOUR))
     }
 
     /// The end of the last hour that was counted.
@@ -42,22 +66,51 @@ impl Tx<'_> {
         Ok(last.map(|hour| hour + 1))
     }
 
-    /// Counts an hour, and forgets those that are too old. Another process may do the same: the count is
-    /// written once.
-    pub fn count_hour(&mut self, hour: i64) -> Result<(), StoreError> {
-        let (from, to) = (hour * HOUR, (hour + 1) * HOUR);
-        let counted = format!(
-            "INSERT INTO traffic (hour, program, items) \
-             SELECT {hour}, coalesce(cards.program, ''), count(*) FROM notifications \
-             LEFT JOIN cards ON cards.id = notifications.card_id \
-             WHERE decided_at >= {from} AND decided_at < {to} \
-             GROUP BY coalesce(cards.program, '') ON CONFLICT DO NOTHING"
-        );
-        on_backend!(self.connection, c => sql_query(&counted).execute(c))?;
-        let mark = format!(
-            "INSERT INTO traffic (hour, program, items) VALUES ({hour}, '', 0) ON CONFLICT DO NOTHING"
-        );
-        on_backend!(self.connection, c => sql_query(&mark).execute(c))?;
+    /// How many items were decided in an hour, by the program of their cards (none known: ''), up to
+    /// [`MOST_COUNTED`] of each slice of it.
+    pub fn items_of_hour(&mut self, hour: i64) -> Result<BTreeMap<String, i64>, StoreError> {
+        let mut items = BTreeMap::new();
+        for slice in 0..SLICES {
+            let from = hour * HOUR + slice * (HOUR / SLICES);
+            let to = from + HOUR / SLICES;
+            let counted = format!(
+                "SELECT coalesce(cards.program, '') AS program, count(*) AS items FROM \
+                 (SELECT card_id FROM notifications WHERE decided_at >= {from} \
+                 AND decided_at < {to} LIMIT {MOST_COUNTED}) slice \
+                 LEFT JOIN cards ON cards.id = slice.card_id GROUP BY 1"
+            );
+            let rows: Vec<OfProgram> =
+                on_backend!(self.connection, c => sql_query(&counted).load(c))?;
+            for row in rows {
+                *items.entry(row.program).or_default() += row.items;
+            }
+        }
+        Ok(items)
+    }
+
+    /// Keeps the count of an hour, and forgets those that are too old. Another process may do the same: the
+    /// first count stays.
+    pub fn keep_hour(
+        &mut self,
+        hour: i64,
+        items: &BTreeMap<String, i64>,
+    ) -> Result<(), StoreError> {
+        let of_none = items.get("").copied().unwrap_or(0);
+        let of_programs = items.iter().filter(|(program, _)| !program.is_empty());
+        let of_programs = of_programs.map(|(program, items)| (program.as_str(), *items));
+        for (program, items) in of_programs.chain([("", of_none)]) {
+            let row = (
+                traffic::hour.eq(hour),
+                traffic::program.eq(program),
+                traffic::items.eq(items),
+            );
+            on_backend!(self.connection, c => {
+                diesel::insert_into(traffic::table)
+                    .values(row)
+                    .on_conflict_do_nothing()
+                    .execute(c)
+            })?;
+        }
         diesel::delete(traffic::table.filter(traffic::hour.lt(hour - KEPT)))
             .execute(self.connection)?;
         Ok(())

@@ -23,6 +23,7 @@ pub fn commands_that_read(script: &mut Script<'_>, item: &str, job: &str) {
     script.run(&["outbox", "list"], ("read", "outbox", "done"));
     let read = format!("outbox/{job}");
     script.run(&["outbox", "show", job], ("read", &read, "done"));
+    script.run(&["check", "--data"], ("read", "missed", "done"));
     script.run(&["audit", "list"], ("read", "audit", "done"));
     script.run(&["cards", "export"], ("read", "cards", "done"));
     script.run(&["rebuild", "--check"], ("read", "rebuild", "done"));

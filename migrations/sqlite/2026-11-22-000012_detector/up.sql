@@ -9,7 +9,8 @@ ALTER TABLE cards ADD COLUMN cryptogram_due_since BIGINT;
 ALTER TABLE cards ADD COLUMN digits_disagree_since BIGINT;
 -- Whether the columns above are written: of cards from before this step a running service does it.
 ALTER TABLE cards ADD COLUMN signs_noted BOOLEAN NOT NULL DEFAULT FALSE;
-CREATE INDEX cards_by_token_end ON cards (token_ends_at, id) WHERE token_ends_at IS NOT NULL;
+CREATE INDEX cards_by_token_end ON cards (token_ends_at, id, token_told_at)
+    WHERE token_ends_at IS NOT NULL;
 CREATE INDEX cards_suspended ON cards (suspended_since, id) WHERE suspended_since IS NOT NULL;
 CREATE INDEX cards_without_cryptogram ON cards (cryptogram_due_since, id)
     WHERE cryptogram_due_since IS NOT NULL;
