@@ -11,6 +11,7 @@ use tokenkeep::store::NewDelivery;
 use crate::support::build::{NUMBER_1, plain, refresh, status};
 use crate::support::calls::{HOUR, Shop};
 use crate::support::commands::{Output, fed, tokenkeep};
+use crate::support::serve::Serve;
 use crate::support::sql::sql;
 use crate::support::{App, Backend, START, TestDatabase, is_full, wait_until};
 
@@ -162,6 +163,10 @@ fn a_database_in_use_or_with_rows_is_refused_and_left_as_it_is() {
     assert!(again.stderr.contains("is not empty"), "{again:?}");
     // What was refused leaves no mark; what was moved does.
     assert!(is_under_maintenance(&app.database) && !is_under_maintenance(&file));
+    // Whoever starts it by mistake is told.
+    let old = Serve::start(&app.database);
+    wait_until("it is told", || !old.logged("moved to postgres").is_empty());
+    drop(old);
     // The same where the server's database is in use.
     app.settings.database_url = server.url();
     app.start();
