@@ -10,6 +10,8 @@
 --     tokenkeep_app      `tokenkeep serve`, and every command but `migrate` and `purge`
 --     tokenkeep_purger   `tokenkeep purge`
 
+SET client_min_messages = 'warning';
+
 DO $$
 DECLARE
     wanted TEXT;
