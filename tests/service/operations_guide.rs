@@ -29,7 +29,6 @@ fn every_task_has_its_parts_and_commands_that_are_run() {
         let section = section(GUIDE, task);
         for part in [
             "**You are here**",
-            "**Look**",
             "**Do",
             "**See that it worked**",
             "**Call**",

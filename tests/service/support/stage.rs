@@ -90,7 +90,9 @@ impl Stage {
              verification_url = \"{verification_url}\"\n\
              src_client_id = \"11111111-1111-4111-8111-111111111111\"\n\
              service_id = \"SECURE_COF_MERCHANT#START_COF-UPN2#01\"\n\
-             consumer_key = \"sandbox\"\nsigning_key = \"signing/shop.pem\"\n{tables}"
+             consumer_key = \"sandbox\"\nsigning_key = \"signing/shop.pem\"\n\
+             # What is told within a second counts as in its order.\n\
+             [dispatcher]\nclock_skew = 0\n{tables}"
         );
         self.put("tokenkeep.toml", settings.as_bytes());
     }
