@@ -1,9 +1,14 @@
 //! The operator's guide as a document: every task is there, and every reason it is looked up for.
 
+use rstest::rstest;
 use tokenkeep::domain::{Reason, Warning};
 
-use crate::support::guide::{blocks, read, section};
+use crate::support::browser::{Browser, ENTER};
+use crate::support::guide::{blocks, read, run, section, steps};
+use crate::support::serve::Serve;
+use crate::support::sql::sql;
 use crate::support::stage::GUIDE;
+use crate::support::{Backend, TestDatabase, wait_until};
 
 /// The tasks that alerts refer to by these names.
 const TASKS: [&str; 14] = [
@@ -89,4 +94,71 @@ fn every_reason_that_holds_a_notification_a_charge_or_a_sender_is_explained() {
     for name in names {
         assert!(declined.contains(name), "{name}");
     }
+}
+
+/// Signs in, and follows what needs a human to the page of the notification.
+fn find(browser: &Browser, serve: &Serve, key: &str) -> String {
+    browser.open(&format!("http://{}/console", serve.api));
+    browser.press(&format!("{key}{ENTER}"));
+    wait_until("the overview", || browser.path() == "/console");
+    let needed = browser.text();
+    assert!(
+        needed.contains("Notifications parked, status-unknown: 1"),
+        "{needed}"
+    );
+    browser.tab_to("ul.attention a");
+    browser.press(ENTER);
+    wait_until("the list", || browser.path().contains("verdict=parked"));
+    browser.tab_to("tbody a");
+    browser.press(ENTER);
+    wait_until("the page", || {
+        browser.path().starts_with("/console/notifications/")
+    });
+    browser.text()
+}
+
+#[rstest]
+fn a_new_user_finds_a_parked_notification_in_the_console_and_repairs_it_by_the_readme(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let [make, settle] = steps("README.md", "Find and repair");
+    let folder = tempfile::tempdir().unwrap();
+    for part in ["fixtures", "keys"] {
+        let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(part);
+        std::os::unix::fs::symlink(source, folder.path().join(part)).unwrap();
+    }
+    let database = TestDatabase::new(backend);
+    let variables = [("DATABASE_URL".to_owned(), database.url())];
+    let mut serve = Serve::start(&database);
+    let printed = run(&make.commands, folder.path(), &variables);
+    let key = printed.lines().next().unwrap();
+
+    let page = find(&browser, &serve, key);
+    for shown in ["LOCKED", "How it was decided", "the card not chargeable"] {
+        assert!(page.contains(shown), "{shown}: {page}");
+    }
+    run(&settle.commands, folder.path(), &variables);
+    serve.terminate();
+    let settings = folder.path().join("tokenkeep.toml");
+    let settings = [("TOKENKEEP_CONFIG", settings.to_str().unwrap())];
+    let serve = Serve::start_with(&database, &settings);
+    find(&browser, &serve, key);
+    browser.tab_to("a[href$='/replay']");
+    browser.press(ENTER);
+    wait_until("what it would change", || {
+        browser.path().ends_with("/replay")
+    });
+    let told = browser.text();
+    assert!(
+        told.contains("applied") && told.contains("SUSPENDED"),
+        "{told}"
+    );
+    browser.tab_to("#reason");
+    browser.press(&format!("Mastercard says that it is a suspension{ENTER}"));
+    wait_until("it is done", || browser.path().contains("replayed=yes"));
+    let verdicts = sql(&database).texts("SELECT verdict AS text FROM notifications");
+    assert_eq!(verdicts, ["applied"]);
 }

@@ -2,6 +2,11 @@
 //! that they print.
 
 use std::path::Path;
+use std::process::Command;
+
+use super::leaks;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tokenkeep");
 
 /// A block of commands, and the lines that the guide promises of what it prints.
 pub struct Step {
@@ -69,6 +74,40 @@ impl Step {
             assert!(found, "promised: {promised}\nprinted:\n{printed}");
         }
     }
+}
+
+/// Runs commands in a folder as a person does, with the stand-ins for what only a system has; returns
+/// what they printed.
+pub fn run(commands: &str, folder: &Path, variables: &[(String, String)]) -> String {
+    let programs = Path::new(PROGRAM).parent().unwrap().display();
+    let stand_ins = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/service/support/stand_ins"
+    );
+    let path = std::env::var("PATH").unwrap();
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", commands])
+        .current_dir(folder)
+        .env("PATH", format!("{stand_ins}:{programs}:{path}"))
+        .env("RUST_LOG", leaks::child_level())
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .output()
+        .unwrap();
+    let [printed, complaints] =
+        [output.stdout, output.stderr].map(|told| String::from_utf8(told).unwrap());
+    leaks::keep("commands", complaints.as_bytes());
+    for line in printed.lines() {
+        // The one command that prints a secret.
+        match line.starts_with("tk_") {
+            true => leaks::look_for(line),
+            false => leaks::keep("commands", line.as_bytes()),
+        }
+    }
+    assert!(
+        output.status.success(),
+        "{commands}\n{printed}\n{complaints}"
+    );
+    printed
 }
 
 /// Whether a line is the promised one: "…" stands for anything, and the columns' widths do not count.

@@ -154,31 +154,8 @@ impl Stage {
 
     /// Runs commands as an operator does; returns what they printed.
     fn bash(&self, commands: &str) -> String {
-        let programs = Path::new(PROGRAM).parent().unwrap().display();
-        let stand_ins = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/service/support/stand_ins"
-        );
-        let path = std::env::var("PATH").unwrap();
-        let output = Command::new("bash")
-            .args(["-euo", "pipefail", "-c"])
-            .arg(format!("set -a; . ./environment; set +a\n{commands}"))
-            .current_dir(self.folder.path())
-            .env("PATH", format!("{stand_ins}:{programs}:{path}"))
-            .env("RUST_LOG", leaks::child_level())
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
-            .output()
-            .unwrap();
-        let [printed, complaints] =
-            [output.stdout, output.stderr].map(|told| String::from_utf8(told).unwrap());
-        leaks::keep("commands", printed.as_bytes());
-        leaks::keep("commands", complaints.as_bytes());
-        assert!(
-            output.status.success(),
-            "{commands}\n{printed}\n{complaints}\n{}",
-            self.log()
-        );
-        printed
+        let commands = format!("set -a; . ./environment; set +a\n{commands}");
+        guide::run(&commands, self.folder.path(), &self.variables)
     }
 
     /// What the service has logged.
