@@ -69,6 +69,12 @@ acts! {
     KeysResealed = "keys.reseal",
     Purged = "purge",
     SchemaMigrated = "schema.migrate",
+    /// The database was copied into a file.
+    BackedUp = "backup",
+    /// Everything was moved into another database.
+    DatabaseMoved = "database.move",
+    MaintenanceBegun = "maintenance.on",
+    MaintenanceEnded = "maintenance.off",
     AuditVerified = "audit.verify",
 }
 

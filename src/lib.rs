@@ -8,7 +8,7 @@
 //!   stuck; replays and calls in their hands. Pages of the API's listener, behind a sign-in with an ops key.
 //! * [`receiver`]: `POST /notifications/card`. Keeps what comes durably, then answers. Never decrypts.
 //! * [`processor`]: deliveries become verdicts: opens on all cores, decides in the order of arrival,
-//!   one transaction a batch. Registrations go through the same decision.
+//!   one transaction a batch. Registrations go through the same decision, and so does recomputing a card.
 //! * [`dispatcher`]: the outbox worker. Claims calls with lease and fence, makes them, applies what
 //!   they answer; deletions, token commands, and credentials for a caller who waits.
 //! * [`mastercard`]: the clients: OAuth 1.0a, Checkout and Card API, Processing Digital,

@@ -6,7 +6,7 @@
 -- It may be run as often as you like, also in a database that another user has filled so far. Passwords are
 -- yours to set (ALTER ROLE … PASSWORD). Who uses which:
 --
---     tokenkeep_owner    `tokenkeep migrate`, and nothing else
+--     tokenkeep_owner    `tokenkeep migrate`, also `migrate --to`, and nothing else
 --     tokenkeep_app      `tokenkeep serve`, and every command but `migrate` and `purge`
 --     tokenkeep_purger   `tokenkeep purge`
 
@@ -77,6 +77,7 @@ BEGIN
         ('approved_keys', 'SELECT, INSERT, UPDATE', NULL),
         ('card_holds', 'SELECT, INSERT, UPDATE, DELETE', NULL),
         ('erasures', 'SELECT, INSERT, UPDATE', NULL),
+        ('maintenance', 'SELECT, INSERT, UPDATE, DELETE', NULL),
         ('audit', 'SELECT, INSERT', 'DELETE'),
         ('audit_writers', 'SELECT, INSERT, UPDATE', 'DELETE')
     ) AS rights (name, of_app, of_purger) WHERE to_regclass('public.' || name) IS NOT NULL LOOP

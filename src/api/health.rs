@@ -7,6 +7,8 @@ use utoipa::ToSchema;
 use super::Api;
 use crate::dispatcher::{LaneView, Stop};
 use crate::receiver::{self, problem::Problem};
+use crate::store::Maintenance;
+use crate::telemetry::timestamp;
 
 /// Whether the process can do its work.
 #[derive(Serialize, ToSchema)]
@@ -18,8 +20,21 @@ pub(super) struct Health {
     warnings: Vec<String>,
     /// Deliveries that wait to be decided.
     backlog: Option<i64>,
+    /// Why waiting deliveries and calls are left alone, or how fast the deliveries drain. It is no lack:
+    /// notifications are received and kept all the same.
+    maintenance: Option<UnderMaintenance>,
     /// The programs that this process calls.
     programs: Vec<Program>,
+}
+
+/// Maintenance, or the draining after it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct UnderMaintenance {
+    reason: String,
+    since: String,
+    /// It has ended: so many deliveries a second are processed until none waits.
+    drain_rate: Option<i32>,
 }
 
 /// A program that can be called.
@@ -53,10 +68,15 @@ pub(super) async fn alive() -> HttpResponse {
     ))
 )]
 pub(super) async fn metrics(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
-    let counts = api.read(|tx| Ok((tx.count_waiting()?, tx.count_open_jobs()?)));
-    let (backlog, jobs) = counts.await?;
+    let counts = api.read(|tx| {
+        let counts = (tx.count_waiting()?, tx.count_open_jobs()?);
+        Ok((counts, tx.maintenance()?))
+    });
+    let ((backlog, jobs), maintenance) = counts.await?;
     api.metrics.jobs(&jobs);
     api.metrics.clock_wrong(api.watch.fault().is_some());
+    api.metrics
+        .maintenance(maintenance.is_some_and(|in_force| in_force.is_on()));
     for lane in api.calls.lane_views() {
         api.metrics.program(&lane.program, lane.stop.is_some());
     }
@@ -73,9 +93,10 @@ pub(super) async fn metrics(api: web::Data<Api>) -> Result<HttpResponse, Problem
     responses((status = 200, body = Health), (status = 503, body = Health))
 )]
 pub(super) async fn ready(api: web::Data<Api>) -> HttpResponse {
-    let backlog = api.read(|tx| tx.count_waiting()).await;
+    let found = api.read(|tx| Ok((tx.count_waiting()?, tx.maintenance()?)));
+    let found = found.await;
     let mut reasons = Vec::new();
-    if backlog.is_err() {
+    if found.is_err() {
         reasons.push("the database does not answer".to_owned());
     }
     reasons.extend(
@@ -89,13 +110,25 @@ pub(super) async fn ready(api: web::Data<Api>) -> HttpResponse {
         true => HttpResponse::Ok(),
         false => HttpResponse::ServiceUnavailable(),
     };
+    let (backlog, maintenance) = found.map_or((None, None), |(backlog, in_force)| {
+        (Some(backlog), in_force)
+    });
     response.json(Health {
         ready: reasons.is_empty(),
         reasons,
         warnings: api.watch.warnings(),
-        backlog: backlog.ok(),
+        backlog,
+        maintenance: maintenance.map(under_maintenance),
         programs: api.calls.lane_views().into_iter().map(program).collect(),
     })
+}
+
+fn under_maintenance(in_force: Maintenance) -> UnderMaintenance {
+    UnderMaintenance {
+        since: timestamp(in_force.at),
+        reason: in_force.reason,
+        drain_rate: in_force.drain_rate,
+    }
 }
 
 fn program(lane: LaneView) -> Program {

@@ -3,6 +3,7 @@
 
 use super::failure::Failure;
 use super::inventory::Inventory;
+use super::maintenance::in_words;
 use super::programs::{Callable, callable, remarks};
 use super::{Common, StartError, connect, keys};
 use crate::jose::{StorageKeys, named_keys};
@@ -33,13 +34,18 @@ pub fn run(common: &Common) -> Result<(), Failure> {
     }
     let inventory = Inventory::load(&settings);
     let looked = connect(&settings).and_then(|store| {
-        let waiting = store.read(|tx| tx.count_waiting())?;
-        let others = store.read(|tx| tx.other_keys(&named_keys(&inventory.keys())))?;
-        Ok((store.location(), waiting, others))
+        let (waiting, in_force, others) = store.read(|tx| {
+            let others = tx.other_keys(&named_keys(&inventory.keys()))?;
+            Ok((tx.count_waiting()?, tx.maintenance()?, others))
+        })?;
+        Ok((store.location(), waiting, in_force, others))
     });
     match looked {
-        Ok((location, waiting, others)) => {
+        Ok((location, waiting, in_force, others)) => {
             println!("database: {location} can be used, deliveries that wait: {waiting}");
+            if let Some(in_force) = in_force {
+                println!("maintenance: {}", in_words(&in_force));
+            }
             wrong.extend(
                 others
                     .iter()

@@ -4,6 +4,7 @@
 
 mod api_keys;
 mod audit;
+mod backup;
 mod cards;
 mod check;
 mod clock_check;
@@ -14,11 +15,13 @@ mod failure;
 mod inventory;
 mod keys;
 mod keys_approve;
+mod maintenance;
 mod migrate;
 mod notifications;
 mod outbox;
 mod programs;
 mod purge;
+mod rebuild;
 mod reconcile;
 mod refusals;
 mod replay;
@@ -103,11 +106,36 @@ enum Command {
     /// A batch a transaction, each recorded in the audit. Run again after it was interrupted, the
     /// command goes on where it stopped. Cards on hold are left alone.
     Purge(purge::PurgeArgs),
-    /// Brings the database's schema up to date
+    /// Brings the database's schema up to date; with --to moves everything into another database
     ///
-    /// In production, and with migrate_on_start = false, nothing else does: stop the service, run this
-    /// as the database's owner, start the service again.
-    Migrate,
+    /// Without --to: in production, and with migrate_on_start = false, nothing else changes the schema.
+    /// Stop the service, run this as the database's owner, start the service again.
+    ///
+    /// With --to: moves everything into another, empty database, SQLite or PostgreSQL on either side.
+    /// Every serve must be stopped: what came in meanwhile would stay behind. All or nothing: run again
+    /// after it was interrupted, it begins anew. Rows stay sealed under the same storage keys, with
+    /// their ids and places; calls that wait go on from the new database. The old one is left under
+    /// maintenance, so that no call is made from both.
+    Migrate(migrate::MigrateArgs),
+    /// Writes a copy of a SQLite database into a file, beside a running serve
+    ///
+    /// The copy is what stood at one moment. It is read again before it gets its name: SQLite's integrity
+    /// check, foreign keys, schema. For PostgreSQL, the command of its own tools is told.
+    Backup(backup::BackupArgs),
+    /// Receives and keeps notifications, and leaves what waits alone, until it is off again
+    ///
+    /// Every process that shares the database keeps to it within two seconds, also one that is started
+    /// later. Waiting are deliveries and calls that are due. The API goes on: cards are registered and
+    /// shown, a deletion makes the card unusable at once, commands are taken, and what a caller waits
+    /// for is done; but it knows of nothing that waits.
+    #[command(subcommand)]
+    Maintenance(maintenance::MaintenanceCommand),
+    /// Recomputes every card from its recorded inputs, and compares it with what is stored
+    ///
+    /// By the rules and the settings in force now, beside a running serve. What differs is listed,
+    /// register by register, and is an error. Inputs that are wiped or purged cannot be recomputed:
+    /// they are counted, and what the others decide is compared.
+    Rebuild(rebuild::RebuildArgs),
     /// The audit: who did what, and whether its records are as they were written
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -140,7 +168,10 @@ pub fn run(cli: Cli) -> u8 {
         Command::Reconcile(args) => reconcile::run(&common, &args),
         Command::Keys(command) => keys::run(&common, command),
         Command::Purge(args) => purge::run(&common, &args),
-        Command::Migrate => migrate::run(&common),
+        Command::Migrate(args) => migrate::run(&common, &args),
+        Command::Backup(args) => backup::run(&common, &args),
+        Command::Maintenance(command) => maintenance::run(&common, command),
+        Command::Rebuild(args) => rebuild::run(&common, &args),
         Command::Audit(command) => audit::run(&common, command),
         Command::ApiKeys(command) => api_keys::run(&common, command),
         Command::Check => check::run(&common),
@@ -186,16 +217,21 @@ impl Common {
     /// The database, for a command that shows what is in it: that it was looked at is recorded first.
     fn open_to_read(&self, object: &str) -> Result<Store, Failure> {
         let (_, store) = self.open()?;
-        let entry = Entry {
-            act: Act::Read,
-            object,
-            outcome: "done",
-            details: serde_json::Value::Null,
-            at: Clock::system().now(),
-        };
-        store.write(|tx| tx.audit(entry))?;
+        record_reading(&store, object)?;
         Ok(store)
     }
+}
+
+/// Records that what is in the database is looked at.
+fn record_reading(store: &Store, object: &str) -> Result<(), Failure> {
+    let entry = Entry {
+        act: Act::Read,
+        object,
+        outcome: "done",
+        details: serde_json::Value::Null,
+        at: Clock::system().now(),
+    };
+    Ok(store.write(|tx| tx.audit(entry))?)
 }
 
 /// The process's variables, as far as they are text: what is not is none of ours.
@@ -216,10 +252,7 @@ fn open_store(settings: &Settings) -> Result<Store, Failure> {
 
 /// The same with whatever storage keys there are.
 fn connect(settings: &Settings) -> Result<Store, Failure> {
-    let in_clear = settings.database_in_clear();
-    if let (Some(what), Environment::Production) = (in_clear, settings.environment) {
-        return Err(Failure::wrong(StartError::InClear(what)));
-    }
+    refuse_in_clear(settings)?;
     let keys = StorageKeys::load(&settings.keys).map_err(Failure::wrong)?;
     let url = DatabaseUrl::parse(&settings.database_url).map_err(Failure::wrong)?;
     let store = open_database(settings, &url, Arc::new(keys))?;
@@ -230,6 +263,14 @@ fn connect(settings: &Settings) -> Result<Store, Failure> {
         )));
     }
     Ok(store.acting(user::actor()))
+}
+
+/// Fails in production if what goes to the database could be read on its way.
+fn refuse_in_clear(settings: &Settings) -> Result<(), Failure> {
+    match (settings.database_in_clear(), settings.environment) {
+        (Some(what), Environment::Production) => Err(Failure::wrong(StartError::InClear(what))),
+        _ => Ok(()),
+    }
 }
 
 /// Fails if one of these keys took the place of another and is not approved.

@@ -157,11 +157,11 @@ impl Calls {
         if let Some(no) = issued_before(tx, request)? {
             return Ok(Err(no));
         }
-        housekeeping::let_run_out(tx, id, now)?;
+        housekeeping::let_run_out(tx, self.policy(), id, now)?;
         let Some(row) = tx.card(id)? else {
             return Ok(Err(NoCredentials::UnknownCard));
         };
-        let mut card = row.card;
+        let card = row.card;
         if let Some(no) = refuse(&card, now) {
             return Ok(Err(no));
         }
@@ -173,11 +173,9 @@ impl Calls {
                 false => None,
             };
             if taken.is_some() || !wants {
+                let number_version = card.number_version;
                 if taken.is_some() {
-                    card.hand_out_cryptogram();
-                    let event = card.cryptogram_event("handed_out");
-                    tx.save_card(&card, row.program, now)?;
-                    tx.tell(&[(id, &event)], now)?;
+                    cryptogram::spend(tx, self.policy(), card, CryptogramState::HandedOut, now)?;
                 }
                 keep_key(tx, request, now)?;
                 let (cryptogram, data_type) = match taken {
@@ -187,12 +185,7 @@ impl Calls {
                 let credentials = Credentials {
                     cryptogram,
                     dynamic_data_type: data_type,
-                    ..bare(
-                        request,
-                        token.number.clone(),
-                        token.expiry,
-                        card.number_version,
-                    )
+                    ..bare(request, token.number.clone(), token.expiry, number_version)
                 };
                 record_issue(tx, request, &credentials, now)?;
                 return Ok(Ok(Step::Ready(Box::new(credentials))));

@@ -1,10 +1,12 @@
 //! Checkout: a fresh cryptogram, kept only if it belongs to the number the card has now.
 
+use serde_json::json;
+
 use super::attempt::{Ended, To, after_failure, done, not_made};
 use super::calls::Calls;
 use crate::domain::{
-    CardId, CheckoutAnswer, Cryptogram, Decision, Expiry, FreshCryptogram, Input, Job, JobKind,
-    PaymentData, Rank, Rule, TokenNumber, decide,
+    Card, CardId, CheckoutAnswer, Cryptogram, CryptogramSpent, CryptogramState, Decision, Expiry,
+    FreshCryptogram, Input, Job, JobKind, PaymentData, Policy, Rank, Rule, TokenNumber, decide,
 };
 use crate::jose::json::canonical;
 use crate::mastercard::{self, CheckoutRequest};
@@ -107,6 +109,7 @@ pub(super) fn write(
     let card = tx.card(card_id)?.map(|row| row.card);
     let data = answer.data.clone();
     let input = input(&answer, job, card_id, answered.as_of, now);
+    let asked = (input.asked_for, input.is_consistent, input.is_repeated);
     let mut decision = decide(card, Input::CheckoutAnswer(input), calls.policy());
     let is_usable = decision.fresh_cryptogram == FreshCryptogram::Usable;
     if is_usable {
@@ -117,7 +120,23 @@ pub(super) fn write(
         }
     }
     tx.write_decision(card_id, &decision, calls.policy(), Some(&job.id), now)?;
-    record(tx, job, card_id, &answer, answered.as_of, &decision, now)?;
+    // What deciding it again needs beside the number.
+    let content = json!({
+        "masked": answer.masked,
+        "askedFor": asked.0,
+        "isConsistent": asked.1,
+        "isRepeated": asked.2,
+        "handedOut": is_usable && hands_out,
+    });
+    let record = NewAnswer {
+        kind: AnswerKind::Checkout,
+        job_id: Some(&job.id),
+        as_of: answered.as_of,
+        received_at: now,
+        content: Some(canonical(&content)),
+        payment: Some(payment_json(&answer.data)),
+    };
+    tx.record_answer(card_id, record, &decision)?;
     let ended = Ended::write(tx, job, ending(job, &decision, &answer, now), now)?;
     let number_version = decision.card.map_or(0, |card| card.number_version);
     let fresh = is_usable.then(|| Fresh {
@@ -209,22 +228,32 @@ fn fail(
     Ended::write(tx, job, ending, now)
 }
 
-fn record(
+/// Records that the stored cryptogram of a card is gone. The card's lock is held.
+pub(super) fn spend(
     tx: &mut Tx<'_>,
-    job: &ClaimedJob,
-    card_id: &CardId,
-    answer: &mastercard::CheckoutAnswer,
-    as_of: i64,
-    decision: &Decision,
+    policy: &Policy,
+    card: Card,
+    state: CryptogramState,
     now: i64,
 ) -> Result<(), StoreError> {
-    let answer = NewAnswer {
-        kind: AnswerKind::Checkout,
-        job_id: Some(&job.id),
-        as_of,
+    let id = card.id.clone();
+    let input = CryptogramSpent {
+        card_id: id.clone(),
+        state,
         received_at: now,
-        content: Some(canonical(&serde_json::json!({ "masked": answer.masked }))),
-        payment: Some(payment_json(&answer.data)),
     };
-    tx.record_answer(card_id, answer, decision)
+    let decision = decide(Some(card), Input::CryptogramSpent(input), policy);
+    tx.write_decision(&id, &decision, policy, None, now)?;
+    let answer = NewAnswer {
+        kind: match state {
+            CryptogramState::RanOut => AnswerKind::CryptogramRanOut,
+            CryptogramState::Stored | CryptogramState::HandedOut => AnswerKind::CryptogramHandedOut,
+        },
+        job_id: None,
+        as_of: now,
+        received_at: now,
+        content: None,
+        payment: None,
+    };
+    tx.record_answer(&id, answer, &decision)
 }

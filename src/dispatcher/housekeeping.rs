@@ -5,8 +5,9 @@
 use std::time::{Duration, Instant};
 
 use super::calls::Calls;
+use super::cryptogram::spend;
 use super::erasure::erase_confirmed;
-use crate::domain::{CardId, Job, JobKind};
+use crate::domain::{CardId, CryptogramState, Job, JobKind, Policy};
 use crate::store::{StoreError, Tx};
 
 const LEASES_EVERY: Duration = Duration::from_secs(5);
@@ -44,7 +45,7 @@ impl Housekeeping {
         if is_time(&mut self.cryptograms, CRYPTOGRAMS_EVERY) {
             let expired = store.read(|tx| tx.cards_with_expired_cryptogram(now, STEP))?;
             for id in expired.iter().filter_map(|id| CardId::parse(id).ok()) {
-                store.write(|tx| let_run_out(tx, &id, now))?;
+                store.write(|tx| let_run_out(tx, calls.policy(), &id, now))?;
             }
         }
         if is_time(&mut self.erasures, ERASURES_EVERY) {
@@ -70,20 +71,21 @@ fn is_time(last: &mut Option<Instant>, every: Duration) -> bool {
 }
 
 /// Destroys a card's cryptogram that has run out; it is not renewed unasked.
-pub(super) fn let_run_out(tx: &mut Tx<'_>, id: &CardId, now: i64) -> Result<(), StoreError> {
+pub(super) fn let_run_out(
+    tx: &mut Tx<'_>,
+    policy: &Policy,
+    id: &CardId,
+    now: i64,
+) -> Result<(), StoreError> {
     tx.lock_cards(&[id.clone()].into())?;
     let expires_at = tx.cryptogram_expiry(id)?;
-    let Some(mut row) = tx
+    match tx
         .card(id)?
         .filter(|_| expires_at.is_some_and(|at| at <= now))
-    else {
-        return Ok(());
-    };
-    row.card.let_cryptogram_run_out();
-    row.card.updated_at = now;
-    let event = row.card.cryptogram_event("ran_out");
-    tx.save_card(&row.card, row.program, now)?;
-    tx.tell(&[(id, &event)], now)
+    {
+        Some(row) => spend(tx, policy, row.card, CryptogramState::RanOut, now),
+        None => Ok(()),
+    }
 }
 
 /// Asks Mastercard for cards it has not told of for long, if the settings want it: a step at a time.

@@ -85,7 +85,11 @@ fn content(answer: &mastercard::CardAnswer) -> Zeroizing<Vec<u8>> {
         ReportedStatus::Cancelled => "CANCELLED",
         ReportedStatus::Unknown(word) => word,
     };
-    canonical(&json!({ "status": status, "masked": answer.masked }))
+    let held = match answer.payment {
+        Payment::Unreadable(hold) => Some(hold.0),
+        Payment::Absent | Payment::Opened(_) => None,
+    };
+    canonical(&json!({ "status": status, "masked": answer.masked, "held": held }))
 }
 
 fn payment(payment: &Payment) -> Option<Zeroizing<Vec<u8>>> {

@@ -106,7 +106,7 @@ fn run(calls: &Calls, hints: &Receiver<()>, stopping: &AtomicBool) {
                 extended_at = Instant::now();
                 calls.extend_leases();
             }
-            housekeeping.look(calls).and_then(|()| claim(calls))
+            work(calls, &mut housekeeping)
         };
         // A panic counts as a failure of this look: there is no other thread to take the next one.
         let claimed = catch_unwind(AssertUnwindSafe(look))
@@ -117,6 +117,16 @@ fn run(calls: &Calls, hints: &Receiver<()>, stopping: &AtomicBool) {
             let _ = hints.recv_timeout(LOOK_EVERY);
         }
     }
+}
+
+/// One look at what is due: nothing during maintenance. What callers of the API wait for is done even then.
+fn work(calls: &Calls, housekeeping: &mut Housekeeping) -> Result<usize, StoreError> {
+    let in_force = calls.store().read(|tx| tx.maintenance())?;
+    if in_force.is_some_and(|in_force| in_force.is_on()) {
+        return Ok(0);
+    }
+    housekeeping.look(calls)?;
+    claim(calls)
 }
 
 fn tell_once(was_well: bool, claimed: &Result<usize, StoreError>) -> bool {

@@ -234,16 +234,6 @@ impl Card {
         digits_differ(&token.number, token.expiry, newer)
     }
 
-    /// Marks the cryptogram of the current number as handed out, never to be handed out again.
-    pub fn hand_out_cryptogram(&mut self) {
-        self.cryptogram = Some(CryptogramState::HandedOut);
-    }
-
-    /// Marks the cryptogram of the current number as run out: it is not renewed unasked.
-    pub fn let_cryptogram_run_out(&mut self) {
-        self.cryptogram = Some(CryptogramState::RanOut);
-    }
-
     /// Leaves nothing of a card that has ended but its id, its state and the time.
     pub fn erase(&mut self, now: i64) {
         *self = Self {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{Card, Change, Status, TerminalState};
 
 /// What stands where digits are not shown.
-const WITHHELD: &str = "withheld";
+pub const WITHHELD: &str = "withheld";
 
 /// What to show the consumer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub fn display(card: &Card) -> Display {
 
 /// Whether a masked field is shown of a card with this status: the last digits of the number only
 /// while it is ACTIVE, and no digits at all once it has ended.
-fn is_shown(field: &str, status: Option<&str>) -> bool {
+pub fn is_field_shown(field: &str, status: Option<&str>) -> bool {
     match field {
         "panLastFour" => status == Some(Status::Active.word()),
         "panBin" | "tokenLastFour" => !TerminalState::ALL
@@ -58,7 +58,7 @@ fn is_shown(field: &str, status: Option<&str>) -> bool {
 pub fn shown_fields(card: &Card) -> impl Iterator<Item = (&str, &Value)> {
     let status = card.status_word();
     let all = card.masked.iter();
-    let shown = all.filter(move |(name, _)| is_shown(name, status));
+    let shown = all.filter(move |(name, _)| is_field_shown(name, status));
     shown.map(|(name, register)| (name.as_str(), &register.value))
 }
 
@@ -67,7 +67,7 @@ pub fn shown_fields(card: &Card) -> impl Iterator<Item = (&str, &Value)> {
 pub fn shown_changes(mut changes: Vec<Change>, status: Option<&str>) -> Vec<Change> {
     for change in &mut changes {
         let field = change.field.strip_prefix("maskedCard.");
-        if field.is_some_and(|field| !is_shown(field, status)) {
+        if field.is_some_and(|field| !is_field_shown(field, status)) {
             let values = [&mut change.from, &mut change.to].into_iter();
             values
                 .filter(|value| !value.is_null())

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    CardId, Change, Expiry, Hold, MaskedFields, Rank, ReportedStatus, TokenCommand, TokenNumber,
-    TokenStatus,
+    CardId, Change, CryptogramState, Expiry, Hold, MaskedFields, Rank, ReportedStatus,
+    TokenCommand, TokenNumber, TokenStatus,
 };
 
 /// An input to [`decide`](super::decide()).
@@ -18,6 +18,8 @@ pub enum Input {
     /// Get Card answered that the card is not known there.
     NotThere(NotThere),
     CheckoutAnswer(CheckoutAnswer),
+    /// The stored cryptogram is gone: handed out, or run out.
+    CryptogramSpent(CryptogramSpent),
     /// The merchant wants the card deleted.
     Delete(Delete),
     /// Mastercard confirmed the deletion.
@@ -120,6 +122,15 @@ pub struct CheckoutAnswer {
     pub is_consistent: bool,
     /// An answer to this call could not be brought together with our token before.
     pub is_repeated: bool,
+}
+
+/// The stored cryptogram of a card is gone.
+pub struct CryptogramSpent {
+    pub card_id: CardId,
+    /// What is known of it from now on.
+    pub state: CryptogramState,
+    /// Milliseconds since 1970, UTC.
+    pub received_at: i64,
 }
 
 /// A request to delete a card.

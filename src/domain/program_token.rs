@@ -80,6 +80,13 @@ impl TokenStatus {
         }
     }
 
+    /// The status that the word is shown for.
+    pub fn from_word(word: &str) -> Self {
+        let known = [Self::Active, Self::Suspended, Self::Obsolete, Self::Deleted];
+        let named = known.into_iter().find(|status| status.word() == word);
+        named.unwrap_or_else(|| Self::Other(word.to_owned()))
+    }
+
     /// A word of the other side that none of ours is known for; what does not belong in a word is
     /// left out.
     pub fn other(word: &str) -> Self {

@@ -83,3 +83,14 @@ pub enum CryptogramState {
     HandedOut,
     RanOut,
 }
+
+impl CryptogramState {
+    /// The word shown for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::HandedOut => "handed_out",
+            Self::RanOut => "ran_out",
+        }
+    }
+}

@@ -57,15 +57,14 @@ pub fn judge_again(
     if batch.is_damaged(&item.item.card_id) {
         return Err(StoreError::Damaged("the item's card cannot be read"));
     }
-    let mut earlier = Vec::new();
+    let mut before = None;
     if was_held {
-        let before = batch.before.remove(&(origin.sequence, origin.index));
-        earlier = before.map(|before| before.changes).unwrap_or_default();
+        before = batch.before.remove(&(origin.sequence, origin.index));
         // Its own record does not make it a duplicate.
         let of_item = |known: &String| item.identity.as_ref().is_some_and(|i| i.is(known));
         batch.known.retain(|known| !of_item(known));
     }
-    let row = batch.decide_item(origin, item, earlier);
+    let row = batch.decide_item(origin, item, before);
     if was_held {
         batch.again.push(row.clone());
     }
@@ -149,14 +148,12 @@ impl<'a> Batch<'a> {
             }
             let judged_before = before.is_some();
             let row = match part {
-                Part::Held(hold) => self.held_row(origin, hold, None),
+                Part::Held(hold) => self.held_row(origin, hold, None, before),
                 Part::Item(item) if self.is_damaged(&item.item.card_id) => {
-                    self.held_row(origin, Hold::PROCESSING_FAILED, Some(item.item.card_id))
+                    let card_id = Some(item.item.card_id);
+                    self.held_row(origin, Hold::PROCESSING_FAILED, card_id, before)
                 }
-                Part::Item(item) => {
-                    let earlier = before.map(|before| before.changes).unwrap_or_default();
-                    self.decide_item(origin, *item, earlier)
-                }
+                Part::Item(item) => self.decide_item(origin, *item, before),
             };
             is_held |= row.verdict.hold().is_some_and(Hold::may_open_later);
             if judged_before {
@@ -180,8 +177,12 @@ impl<'a> Batch<'a> {
         &mut self,
         origin: Origin,
         opened: OpenedItem,
-        earlier_changes: Vec<crate::domain::Change>,
+        before: Option<DecidedBefore>,
     ) -> NotificationRow {
+        let (earlier_changes, earlier) = match before {
+            Some(before) => (before.changes, before.decisions),
+            None => Default::default(),
+        };
         let OpenedItem {
             item,
             payment,
@@ -240,6 +241,7 @@ impl<'a> Batch<'a> {
             content: Some(canonical(&without_full_numbers(&item.content))).filter(|_| !erased),
             // An ended card keeps no number, not even in the record.
             payment: plaintext.filter(|_| !ended),
+            earlier,
             ..self.take_in(origin, item.card_id, decision)
         }
     }
@@ -275,7 +277,13 @@ impl<'a> Batch<'a> {
     }
 
     /// The row of something no card can be decided upon.
-    fn held_row(&self, origin: Origin, hold: Hold, card_id: Option<CardId>) -> NotificationRow {
+    fn held_row(
+        &self,
+        origin: Origin,
+        hold: Hold,
+        card_id: Option<CardId>,
+        before: Option<DecidedBefore>,
+    ) -> NotificationRow {
         let verdict = match hold {
             Hold::BOTH_FORMS => Verdict::Parked(hold),
             _ => Verdict::Quarantined(hold),
@@ -287,6 +295,7 @@ impl<'a> Batch<'a> {
                 register: "delivery".to_owned(),
                 step,
             }],
+            earlier: before.map(|before| before.decisions).unwrap_or_default(),
             ..bare_row(origin, verdict, Rule::NOT_READABLE, self.now)
         }
     }

@@ -6,15 +6,16 @@
 //! waits for a key or a registration is simply put back among the waiting ones when that comes.
 
 mod apply;
+mod batch;
 mod isolation;
 mod key_records;
 mod opening;
 mod pacing;
+mod rebuild;
 mod registration;
 mod replay;
 mod rows;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,19 +26,20 @@ use crate::audit::Act;
 use crate::domain::{Hold, Policy};
 use crate::jose::{KeyFolder, Keyring, Reload};
 use crate::settings::ProcessorSettings;
-use crate::store::{Delivery, Store, StoreError, Tx, Waiting};
+use crate::store::{Store, StoreError, Tx};
 use crate::telemetry::{Clock, Hint, Metrics};
 
-use apply::Applied;
-use opening::Opened;
 use pacing::Inflow;
 
 pub use key_records::key_list;
+pub use rebuild::{Difference, Extent, Rebuild, Rebuilt};
 pub use registration::{Misfit, Registered, Registering, register};
 pub use replay::{Replayed, rehearse_deliveries, replay_stored};
 
 /// The longest wait between two looks at the table.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The longest wait between two steps of a backlog that drains.
+const DRAIN_EVERY: Duration = Duration::from_millis(10);
 /// What was set aside is tried again: the reason may be gone.
 const RETRY_FAILED_EVERY: Duration = Duration::from_secs(300);
 /// Items of one batch at most.
@@ -191,9 +193,20 @@ impl Processor {
             trouble.set(outcome.as_ref().err().map(ToString::to_string));
             let is_idle = outcome.unwrap_or(0) == 0;
             inflow.rest(begun.elapsed());
-            if is_idle && hints.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Disconnected) {
-                std::thread::sleep(LOOK_EVERY);
+            if is_idle {
+                let longest = self.look_every();
+                if hints.recv_timeout(longest) == Err(RecvTimeoutError::Disconnected) {
+                    std::thread::sleep(longest);
+                }
             }
+        }
+    }
+
+    /// How long it waits where nothing is to be done now: a draining backlog goes on in a moment.
+    fn look_every(&self) -> Duration {
+        match self.store.read(|tx| tx.maintenance()) {
+            Ok(Some(in_force)) if !in_force.is_on() => DRAIN_EVERY,
+            _ => LOOK_EVERY,
         }
     }
 
@@ -223,99 +236,4 @@ impl Processor {
             }
         }
     }
-
-    /// Decides one batch; returns how many deliveries.
-    fn run_batch(&self) -> Result<usize, StoreError> {
-        let first = Waiting::First(i64::from(self.settings.batch));
-        let keyring = self.keys.keyring();
-        self.attempt(first, |deliveries| {
-            self.open(deliveries, &keyring, self.settings.threads())
-        })
-    }
-
-    fn open(&self, deliveries: Vec<Delivery>, keyring: &Keyring, threads: usize) -> Vec<Opened> {
-        // Only this thread works with this keyring.
-        let before = keyring.private_operations();
-        let opened = opening::open_all(
-            deliveries,
-            keyring,
-            self.store.keys(),
-            &self.policy,
-            threads,
-        );
-        let operations = keyring.private_operations().saturating_sub(before);
-        self.metrics.private_operations(operations);
-        opened
-    }
-
-    /// One attempt in one transaction; returns how many deliveries were decided.
-    fn attempt(
-        &self,
-        which: Waiting,
-        open: impl FnOnce(Vec<Delivery>) -> Vec<Opened>,
-    ) -> Result<usize, StoreError> {
-        // A panic counts as a failure of the batch.
-        let applied = catch_unwind(AssertUnwindSafe(|| self.decide(which, open)))
-            .unwrap_or(Err(StoreError::Damaged("processing panicked")))?;
-        if applied.deliveries > 0 {
-            if let Some(calls) = &self.calls {
-                calls.give();
-            }
-            // What is committed stays so, whatever becomes of its figures.
-            if catch_unwind(AssertUnwindSafe(|| self.measure(&applied))).is_err() {
-                log::error!("a batch was decided, but measuring it panicked");
-            }
-        }
-        Ok(applied.deliveries)
-    }
-
-    fn decide(
-        &self,
-        which: Waiting,
-        open: impl FnOnce(Vec<Delivery>) -> Vec<Opened>,
-    ) -> Result<Applied, StoreError> {
-        let apply =
-            |tx: &mut Tx<'_>, opened| apply::apply(tx, opened, &self.policy, self.clock.now());
-        if self.store.is_shared() {
-            // Claimed by row locks, so opening happens inside the transaction.
-            return self.store.write(|tx| {
-                let opened = bounded(open(tx.waiting_deliveries(which)?));
-                apply(tx, opened)
-            });
-        }
-        // SQLite's one write lock is not held while keys are at work.
-        let mut opened = bounded(open(self.store.read(|tx| tx.waiting_deliveries(which))?));
-        if opened.is_empty() {
-            return Ok(Applied::default());
-        }
-        self.store.write(|tx| {
-            let sequences: Vec<i64> = opened.iter().map(|o| o.sequence).collect();
-            let waiting = tx.still_waiting(&sequences)?;
-            opened.retain(|o| waiting.contains(&o.sequence));
-            apply(tx, opened)
-        })
-    }
-
-    fn measure(&self, applied: &Applied) {
-        let now = self.clock.now();
-        self.metrics.batch(applied.deliveries);
-        for (verdict, received_at) in &applied.items {
-            let seconds = now.saturating_sub(*received_at) as f64 / 1000.0;
-            let hold = verdict.hold().map(|hold| hold.0);
-            self.metrics.decided(verdict.name(), hold, seconds);
-        }
-    }
-}
-
-/// The first deliveries that hold no more than [`BATCH_ITEMS`] items together, but always one: each
-/// item's card is locked. The others wait for the next batch.
-fn bounded(mut opened: Vec<Opened>) -> Vec<Opened> {
-    let mut items = 0;
-    let fits = |delivery: &&Opened| {
-        items += delivery.parts.len();
-        items <= BATCH_ITEMS
-    };
-    let count = opened.iter().take_while(fits).count();
-    opened.truncate(count.max(1));
-    opened
 }

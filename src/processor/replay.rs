@@ -84,17 +84,18 @@ pub fn replay_stored(
         return Ok(None);
     };
     let opens_later = view.hold.as_deref().is_some_and(Hold::named_may_open_later);
-    let replayed = match tx.kept_content(&view.id)? {
+    let (replayed, card_order) = match tx.kept_content(&view.id)? {
         Some(content) if !opens_later => {
             judge_content(tx, &view, &content, keyring, keys, policy, asked.at)?
         }
         // What could not be opened is still in the delivery.
-        _ => reopen(tx, view, keyring, keys, policy, asked.at)?,
+        _ => (reopen(tx, view, keyring, keys, policy, asked.at)?, None),
     };
     tx.record_replay(&Replay {
         verdict: replayed.verdict.clone(),
         rule: replayed.rule.clone(),
         changes: replayed.changes.clone(),
+        card_order,
         ..asked.clone()
     })?;
     tx.audit(Entry {
@@ -115,7 +116,7 @@ fn judge_content(
     keys: &StorageKeys,
     policy: &Policy,
     now: i64,
-) -> Result<Replayed, StoreError> {
+) -> Result<(Replayed, Option<i64>), StoreError> {
     let damaged = StoreError::Damaged("an item's content cannot be read");
     let Some(item) = item_of(view, content, policy) else {
         return Err(damaged);
@@ -129,29 +130,37 @@ fn judge_content(
         index: view.index,
         received_at: view.received_at,
     };
-    let row = judge_again(tx, origin, opened, view.hold.is_some(), policy, now)?;
-    Ok(Replayed {
+    let was_held = view.hold.is_some();
+    let row = judge_again(tx, origin, opened, was_held, policy, now)?;
+    let card_order = Some(row.card_order).filter(|order| !was_held && *order > 0);
+    let replayed = Replayed {
         notification_id: view.id.clone(),
         changes: tx.shown_changes(row.card_id.as_deref(), row.changes)?,
         card_id: row.card_id,
         verdict: row.verdict.name().to_owned(),
         hold: row.verdict.hold().map(|hold| hold.0.to_owned()),
         rule: row.rule.to_owned(),
-    })
+    };
+    Ok((replayed, card_order))
 }
 
 /// The item as it was received, put together again.
 fn item_of(view: &NotificationView, content: &KeptContent, policy: &Policy) -> Option<Item> {
+    let item = Item::read(element_of(content)?, view.received_at, &policy.wire).ok()?;
+    // It stands beside the content: in which field and form it came is forgotten.
+    let event_time = view.event_time;
+    Some(Item { event_time, ..item })
+}
+
+/// The element of an item with its payment data.
+pub(super) fn element_of(content: &KeptContent) -> Option<Value> {
     let Value::Object(mut element) = parse(&content.element).ok()? else {
         return None;
     };
     if let Some(payment) = &content.payment {
         element.insert("paymentData".to_owned(), parse(payment).ok()?);
     }
-    let item = Item::read(Value::Object(element), view.received_at, &policy.wire).ok()?;
-    // It stands beside the content: in which field and form it came is forgotten.
-    let event_time = view.event_time;
-    Some(Item { event_time, ..item })
+    Some(Value::Object(element))
 }
 
 /// Decides the held parts of the delivery of an item anew.

@@ -47,5 +47,6 @@ pub fn bare_row(origin: Origin, verdict: Verdict, rule: Rule, now: i64) -> Notif
         content: None,
         payment: None,
         decided_at: now,
+        earlier: Vec::new(),
     }
 }

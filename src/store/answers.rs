@@ -1,5 +1,5 @@
-//! Recorded inputs that are neither notification nor registration: what Mastercard answered, and
-//! deletions.
+//! Recorded inputs that are neither notification nor registration: what the other side answered,
+//! deletions, and what became of cryptograms.
 
 use diesel::prelude::*;
 use uuid::Uuid;
@@ -17,6 +17,10 @@ pub enum AnswerKind {
     /// Get Card found nothing.
     NotThere,
     Checkout,
+    /// The stored cryptogram was handed out.
+    CryptogramHandedOut,
+    /// The stored cryptogram ran out.
+    CryptogramRanOut,
     /// The merchant asked for the deletion.
     DeleteAsked,
     DeleteConfirmed,
@@ -29,12 +33,28 @@ pub enum AnswerKind {
 }
 
 impl AnswerKind {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::GetCard,
+        Self::NotThere,
+        Self::Checkout,
+        Self::CryptogramHandedOut,
+        Self::CryptogramRanOut,
+        Self::DeleteAsked,
+        Self::DeleteConfirmed,
+        Self::TokenStatusSet,
+        Self::TokensRead,
+        Self::ContractStatus,
+    ];
+
     /// The kind's name, as stored and shown.
     pub fn name(self) -> &'static str {
         match self {
             Self::GetCard => "get_card",
             Self::NotThere => "not_there",
             Self::Checkout => "checkout",
+            Self::CryptogramHandedOut => "cryptogram_handed_out",
+            Self::CryptogramRanOut => "cryptogram_ran_out",
             Self::DeleteAsked => "delete_asked",
             Self::DeleteConfirmed => "delete_confirmed",
             Self::TokenStatusSet => "token_status_set",

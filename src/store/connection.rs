@@ -1,5 +1,6 @@
 //! One connection type for both databases, set up and checked before its first use.
 
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -89,10 +90,7 @@ impl Manager {
     pub fn establish(&self) -> Result<AnyConnection, StoreError> {
         let connection = match &self.url {
             DatabaseUrl::Sqlite(path) => {
-                let path = path.to_string_lossy();
-                let mut c = SqliteConnection::establish(&path).map_err(|_| {
-                    StoreError::Connect(format!("{path} cannot be opened as a SQLite file"))
-                })?;
+                let mut c = connect_sqlite(path)?;
                 set_up_sqlite(&mut c)?;
                 AnyConnection::Sqlite(c)
             }
@@ -106,6 +104,27 @@ impl Manager {
         };
         Ok(connection)
     }
+}
+
+impl Manager {
+    /// Connects where nobody else is: a SQLite file stays closed to all others as long as this is
+    /// open, and one that others have open is `Busy`.
+    pub fn establish_alone(&self) -> Result<AnyConnection, StoreError> {
+        let DatabaseUrl::Sqlite(path) = &self.url else {
+            return self.establish();
+        };
+        let mut c = connect_sqlite(path)?;
+        // Before its first look: the lock is taken with that.
+        c.batch_execute("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT")?;
+        set_up_sqlite(&mut c)?;
+        Ok(AnyConnection::Sqlite(c))
+    }
+}
+
+fn connect_sqlite(path: &Path) -> Result<SqliteConnection, StoreError> {
+    let path = path.to_string_lossy();
+    SqliteConnection::establish(&path)
+        .map_err(|_| StoreError::Connect(format!("{path} cannot be opened as a SQLite file")))
 }
 
 impl r2d2::ManageConnection for Manager {

@@ -9,6 +9,7 @@ mod answers;
 mod api_keys;
 mod approved_keys;
 mod audit;
+mod backup;
 mod card_tokens;
 mod cards;
 mod clock;
@@ -21,7 +22,10 @@ mod error;
 mod events;
 mod holds;
 mod idempotency;
+mod inputs;
+mod maintenance;
 mod migrations;
+mod moving;
 mod notifications;
 mod outbox;
 mod overview;
@@ -45,6 +49,7 @@ pub use answers::{AnswerKind, NewAnswer};
 pub use api_keys::ApiKey;
 pub use approved_keys::OtherKey;
 pub use audit::{AUDIT, AuditFilter, AuditRecord, Entry, Fault, FaultKind, Head, Verified};
+pub use backup::{BackedUp, BackupError};
 pub use card_tokens::KnownToken;
 pub use cards::{CardFilter, CardRow};
 pub use cryptograms::{StoredCryptogram, TakenCryptogram};
@@ -52,9 +57,12 @@ pub use deliveries::{Delivery, DeliveryState, NewDelivery, Waiting};
 pub use error::StoreError;
 pub use events::EventRow;
 pub use idempotency::AnsweredRequest;
+pub use inputs::{RecordedAnswer, RecordedNotice, RecordedRegistration, StoredBeside};
+pub use maintenance::{Allowance, Maintenance};
+pub use moving::{MoveError, Moving};
 pub use notifications::{
-    DecidedBefore, Explained, FoundNotifications, KeptContent, NotificationFilter, NotificationRow,
-    NotificationView,
+    DecidedBefore, EarlierDecision, Explained, FoundNotifications, KeptContent, NotificationFilter,
+    NotificationRow, NotificationView,
 };
 pub use outbox::{
     CREDENTIALS, Claim, ClaimedJob, Ending, JobFilter, JobState, JobView, KINDS, OPEN, TOKEN_STATUS,

@@ -19,6 +19,8 @@ pub struct Replay {
     pub verdict: String,
     pub rule: String,
     pub changes: Vec<Change>,
+    /// Place among the inputs decided for the card; none where the item's own row tells it.
+    pub card_order: Option<i64>,
 }
 
 impl Replay {
@@ -32,6 +34,7 @@ impl Replay {
             verdict: String::new(),
             rule: String::new(),
             changes: Vec::new(),
+            card_order: None,
         }
     }
 }
@@ -47,6 +50,7 @@ struct Stored {
     verdict: String,
     rule: String,
     changes: String,
+    card_order: Option<i64>,
 }
 
 impl Tx<'_> {
@@ -61,6 +65,7 @@ impl Tx<'_> {
             verdict: replay.verdict.clone(),
             rule: replay.rule.clone(),
             changes: to_json(&replay.changes)?,
+            card_order: replay.card_order,
         };
         diesel::insert_into(replays::table)
             .values(&stored)
@@ -84,6 +89,7 @@ impl Tx<'_> {
                 verdict: row.verdict,
                 rule: row.rule,
                 changes: from_json(&row.changes)?,
+                card_order: row.card_order,
             })
         };
         let replays: Vec<Replay> = rows.into_iter().map(read).collect::<Result<_, _>>()?;

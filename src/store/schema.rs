@@ -36,6 +36,7 @@ diesel::table! {
         payment -> Nullable<Binary>,
         decided_at -> BigInt,
         identity_source -> Nullable<Binary>,
+        earlier -> Nullable<Text>,
     }
 }
 
@@ -64,6 +65,7 @@ diesel::table! {
         verdict -> Text,
         rule -> Text,
         changes -> Text,
+        card_order -> Nullable<BigInt>,
     }
 }
 
@@ -248,6 +250,17 @@ diesel::table! {
         approved_at -> Nullable<BigInt>,
         approved_by -> Nullable<Text>,
         reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    maintenance (id) {
+        id -> Integer,
+        reason -> Text,
+        operator -> Text,
+        at -> BigInt,
+        drain_rate -> Nullable<Integer>,
+        next_at -> BigInt,
     }
 }
 

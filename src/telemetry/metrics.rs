@@ -81,6 +81,7 @@ pub struct Metrics {
     stopped: Family<ProgramLabel, Gauge>,
     clock_jumps: Counter,
     clock_wrong: Gauge,
+    maintenance: Gauge,
 }
 
 impl Default for Metrics {
@@ -142,6 +143,9 @@ impl Metrics {
         let clock_wrong = Gauge::default();
         let help = "1 while acts are refused because the clock cannot be believed";
         r.register("clock_wrong", help, clock_wrong.clone());
+        let maintenance = Gauge::default();
+        let help = "1 while nothing that waits is processed";
+        r.register("maintenance", help, maintenance.clone());
         let mut seconds = |name, help: &str, buckets: &[f64]| {
             let histogram = Histogram::new(buckets.iter().copied());
             r.register_with_unit(name, help, Unit::Seconds, histogram.clone());
@@ -177,6 +181,7 @@ impl Metrics {
             stopped,
             clock_jumps,
             clock_wrong,
+            maintenance,
         }
     }
 
@@ -267,6 +272,11 @@ impl Metrics {
     /// Whether the machine's clock cannot be believed.
     pub fn clock_wrong(&self, is_wrong: bool) {
         self.clock_wrong.set(is_wrong.into());
+    }
+
+    /// Whether nothing that waits is processed.
+    pub fn maintenance(&self, is_on: bool) {
+        self.maintenance.set(is_on.into());
     }
 
     /// All metrics as text. The backlog is handed in, as the database knows it.

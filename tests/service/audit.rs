@@ -8,8 +8,8 @@ use tokenkeep::api::access::AccessRole;
 use tokenkeep::audit::Act;
 
 use crate::audit_commands::{
-    commands_for_keys, commands_for_other_sides, commands_for_retention, commands_that_change,
-    commands_that_read,
+    commands_for_keys, commands_for_operations, commands_for_other_sides, commands_for_retention,
+    commands_that_change, commands_that_read,
 };
 use crate::support::audit::{Watch, records, store};
 use crate::support::build::{NUMBER_1, plain, refresh, status};
@@ -142,6 +142,7 @@ fn p16_every_act_is_recorded_once_with_who_what_when_where_and_result(
     commands_for_keys(&mut script);
     commands_for_other_sides(&mut script);
     commands_for_retention(&mut script);
+    commands_for_operations(&mut script);
     refused_keys(&mut script);
     let Script { acts, mut seen, .. } = script;
     seen.extend(acts_of_the_service(&mut app, &folder));
@@ -182,13 +183,23 @@ fn acts_of_the_console(app: &App) -> BTreeSet<String> {
     recorded.map(|record| record.act).collect()
 }
 
-/// What is recorded of a database that is new.
+/// What is recorded of a database that is new, and of the one that it moves to.
 fn acts_of_the_owner(backend: Backend) -> BTreeSet<String> {
-    let database = TestDatabase::new(backend);
+    let (database, file) = (
+        TestDatabase::new(backend),
+        TestDatabase::new(Backend::Sqlite),
+    );
     let migrated = with(&database, &["migrate"], &CLAIMED);
     assert_eq!(migrated.code, 0, "{migrated:?}");
-    let recorded = records(&store(&database)).into_iter();
-    recorded.map(|record| record.act).collect()
+    let moved = with(&database, &["migrate", "--to", &file.url()], &CLAIMED);
+    assert_eq!(moved.code, 0, "{moved:?}");
+    // A copy is made of a file alone.
+    let copy = format!("{}.copy", file.url());
+    let copied = with(&file, &["backup", &copy], &CLAIMED);
+    assert_eq!(copied.code, 0, "{copied:?}");
+    let recorded = records(&store(&file));
+    assert!(recorded.iter().all(|record| record.actor == who()));
+    recorded.into_iter().map(|record| record.act).collect()
 }
 
 fn acts_of_the_app(script: &mut Script<'_>) {

@@ -24,6 +24,10 @@ pub fn commands_that_read(script: &mut Script<'_>, item: &str, job: &str) {
     let read = format!("outbox/{job}");
     script.run(&["outbox", "show", job], ("read", &read, "done"));
     script.run(&["audit", "list"], ("read", "audit", "done"));
+    script.run(&["cards", "export"], ("read", "cards", "done"));
+    script.run(&["rebuild", "--check"], ("read", "rebuild", "done"));
+    let status = ["maintenance", "status"];
+    script.run(&status, ("read", "maintenance", "done"));
     let verified = ("audit.verify", "audit", "whole");
     let output = script.run(&["audit", "verify", "--json"], verified);
     assert_eq!(output.json()["faults"], json!([]));
@@ -114,6 +118,15 @@ pub fn commands_for_other_sides(script: &mut Script<'_>) {
     assert!(found[0].details.contains(r#""sudo":"uid:1234 auditor""#));
     script.seen.insert("keys.reseal".to_owned());
     script.acts += 1;
+}
+
+pub fn commands_for_operations(script: &mut Script<'_>) {
+    let begin = ["maintenance", "on", "--reason", "to see"];
+    script.run(&begin, ("maintenance.on", "maintenance", "done"));
+    for outcome in ["done", "no_change"] {
+        let end = ("maintenance.off", "maintenance", outcome);
+        script.run(&["maintenance", "off"], end);
+    }
 }
 
 pub fn commands_for_retention(script: &mut Script<'_>) {

@@ -14,6 +14,7 @@ use tokenkeep::store::{DatabaseUrl, JobView, Store};
 use tokenkeep::telemetry::Clock;
 
 use crate::support::calls::{SERVICE, program, sandbox, serve};
+use crate::support::rebuilt::assert_rebuilt;
 use crate::support::serve::Serve;
 use crate::support::{Backend, Client, TestDatabase, keys, wait_until};
 
@@ -190,5 +191,6 @@ fn o03_killed_after_the_answer_and_before_our_commit_every_call_is_done_once_aft
     }
     // In every other round no answer came: all of its calls were made twice.
     assert!(tally.made_twice >= rounds / 2 * CARDS, "{tally:?}");
+    assert_rebuilt(&killing.store, killing.settings.policy());
     println!("O-03 on {backend:?}: {rounds} kills, {tally:?}, each with one result");
 }

@@ -236,6 +236,7 @@ fn an_answer_that_comes_after_suspension_and_its_end_is_kept(
     shop.settle();
     assert!(shop.assert_pair("card"));
     assert_eq!(shop.calls(Operation::Checkout, "card"), 1);
+    shop.app.assert_rebuilt();
 }
 
 /// A deletion goes first: it waits for the call under way, and for nothing else.
@@ -282,4 +283,5 @@ fn o10_a_deletion_replaces_what_waits_and_is_the_next_call_of_its_card(
         let card = shop.app.card("three").unwrap().card;
         card.status_word() == Some("CANCELLED")
     });
+    shop.app.assert_rebuilt();
 }

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use rstest::rstest;
 use tokenkeep::jose::StorageKeys;
+use tokenkeep::settings::Settings;
 use tokenkeep::store::{CardFilter, DatabaseUrl, NotificationFilter, Store};
 
 use crate::support::build::{NUMBER_1, plain, refresh, status};
+use crate::support::rebuilt::assert_rebuilt;
 use crate::support::serve::Serve;
 use crate::support::{Backend, Client, START, TestDatabase, keys, wait_until};
 
@@ -130,6 +132,7 @@ fn judge(store: &Store, acks: &HashMap<String, usize>) {
         let jobs = store.read(|tx| tx.jobs_of_card(&row.card.id)).unwrap();
         assert_eq!(jobs.len() as u32, expected, "{}", row.card.id);
     }
+    assert_rebuilt(store, Settings::defaults().unwrap().policy());
     println!(
         "{} acknowledged, {} cards, {KILLS} kills",
         acks.values().sum::<usize>(),

@@ -41,6 +41,10 @@ fn run_for(command: &str) -> Vec<For> {
         "cards delete" => vec![For::Card(&["--yes"])],
         "cards erase" => vec![For::Card(&[])],
         "cards import" => vec![For::Registrations],
+        "cards export" | "maintenance status" => vec![For::Once(&[])],
+        "rebuild" => vec![For::Once(&["--check"])],
+        "maintenance on" => vec![For::Once(&["--reason", "why"])],
+        "maintenance off" => vec![For::Once(&[])],
         "notifications list" | "outbox list" | "audit list" | "audit verify" => {
             vec![For::Once(&[])]
         }
@@ -58,7 +62,7 @@ fn run_for(command: &str) -> Vec<For> {
         "migrate" => vec![For::Once(&[])],
         "api-keys create" => vec![For::Once(&["--role", "app", "--name", "masked"])],
         "api-keys revoke" => vec![For::Once(&["masked"])],
-        "serve" | "demo" | "sandbox" | "encrypt" | "keys generate" => vec![For::Nothing],
+        "serve" | "demo" | "sandbox" | "encrypt" | "keys generate" | "backup" => vec![For::Nothing],
         other => panic!("what is `{other}` run for?"),
     }
 }

@@ -180,6 +180,7 @@ pub fn replay(app: &App, notification_id: String) -> String {
         verdict: String::new(),
         rule: String::new(),
         changes: Vec::new(),
+        card_order: None,
     };
     let keyring = Keyring::load(&keys(), app.settings.processor.opening()).unwrap();
     let (store, policy) = (app.store(), app.settings.policy());

@@ -1,6 +1,7 @@
-//! `cards`: list, show, import, delete, status, hold, release, erase.
+//! `cards`: list, show, import, export, delete, status, hold, release, erase.
 
 mod delete;
+mod export;
 mod hold;
 mod import;
 mod list;
@@ -34,6 +35,8 @@ pub enum CardsCommand {
         /// NDJSON; - reads standard input
         file: PathBuf,
     },
+    /// Writes the living cards as `cards import` reads them: masked data, no number, one a line
+    Export(export::ExportArgs),
     /// Deletes cards: here at once and for good, at Mastercard through a running serve
     ///
     /// Number and cryptogram are destroyed, and the call to Mastercard is queued. A running serve makes
@@ -79,6 +82,7 @@ pub fn run(common: &Common, command: CardsCommand) -> Result<(), Failure> {
         CardsCommand::List(args) => list::run(common, args),
         CardsCommand::Show { id, json } => show::run(common, &id, json),
         CardsCommand::Import { file } => import::run(common, &file),
+        CardsCommand::Export(args) => export::run(common, &args),
         CardsCommand::Delete(args) => delete::run(common, &args),
         CardsCommand::Status(args) => status::run(common, &args),
         CardsCommand::Hold { id, reason } => hold::hold(common, &id, &reason),

@@ -3,8 +3,9 @@
 
 use super::{Judgement, SETTLE_AFTER_MS, verdict_of};
 use crate::domain::{
-    Card, CardAnswer, CheckoutAnswer, CryptogramState, Decision, Flag, FreshCryptogram, Job,
-    JobKind, NotThere, PaymentData, Policy, Precedence, Rule, Status, Token, Verdict,
+    Card, CardAnswer, CheckoutAnswer, CryptogramSpent, CryptogramState, Decision, Flag,
+    FreshCryptogram, Job, JobKind, NotThere, PaymentData, Policy, Precedence, Rule, Status, Token,
+    Verdict,
 };
 
 /// Get Card: status, masked data and, if it came, the token. It settles doubts and raises no
@@ -45,6 +46,17 @@ pub(super) fn checkout_answer(card: Card, answer: CheckoutAnswer, policy: &Polic
     judgement.card.inputs_decided += 1;
     let (verdict, rule) = judgement.checkout(answer);
     judgement.finish(verdict, rule, Vec::new())
+}
+
+/// The stored cryptogram was handed out or ran out: it is not asked for again unasked.
+pub(super) fn cryptogram_spent(card: Card, input: &CryptogramSpent, policy: &Policy) -> Decision {
+    let rank = crate::domain::Rank::timed(input.received_at);
+    let mut judgement = Judgement::new(card, rank, input.received_at, policy);
+    judgement.card.inputs_decided += 1;
+    judgement.card.cryptogram = Some(input.state);
+    let stored = CryptogramState::Stored.word();
+    judgement.change("cryptogram", stored, input.state.word());
+    judgement.finish(Verdict::Applied, Rule::CRYPTOGRAM_SPENT, Vec::new())
 }
 
 impl Judgement<'_> {

@@ -40,6 +40,9 @@ pub fn decide(card: Option<Card>, input: Input, policy: &Policy) -> Decision {
         Input::CheckoutAnswer(answer) => {
             answers::checkout_answer(known(card, &answer.card_id), answer, policy)
         }
+        Input::CryptogramSpent(input) => {
+            answers::cryptogram_spent(known(card, &input.card_id), &input, policy)
+        }
         Input::Delete(input) => deletion::delete(known(card, &input.card_id), &input, policy),
         Input::DeleteConfirmed(input) => {
             deletion::confirm(known(card, &input.card_id), &input, policy)

@@ -6,6 +6,7 @@ mod searching;
 use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::connection::on_backend;
@@ -44,6 +45,16 @@ pub struct NotificationRow {
     /// The decrypted `paymentData`, as JSON.
     pub payment: Option<Zeroizing<Vec<u8>>>,
     pub decided_at: i64,
+    /// Decisions on it before it was judged anew, the first one first.
+    pub earlier: Vec<EarlierDecision>,
+}
+
+/// A decision on an item that has been judged anew since: it was held.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EarlierDecision {
+    /// Place among the inputs decided for the card.
+    pub card_order: i64,
+    pub hold: String,
 }
 
 /// What is recorded of an item that was judged before.
@@ -51,6 +62,8 @@ pub struct DecidedBefore {
     /// Its verdict is final: the delivery was looked at again because of another item.
     pub is_final: bool,
     pub changes: Vec<Change>,
+    /// Every decision on it so far that counted among the card's inputs.
+    pub decisions: Vec<EarlierDecision>,
 }
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
@@ -78,9 +91,10 @@ struct Stored {
     payment: Option<Vec<u8>>,
     decided_at: i64,
     identity_source: Option<Vec<u8>>,
+    earlier: Option<String>,
 }
 
-/// Rows of one statement: SQLite takes 32,766 values, a row has 22.
+/// Rows of one statement: SQLite takes 32,766 values, a row has 23.
 const ROWS_A_STATEMENT: usize = 500;
 const VALUES_A_QUERY: usize = 10_000;
 
@@ -103,20 +117,28 @@ impl Tx<'_> {
         &mut self,
         sequences: &[i64],
     ) -> Result<HashMap<(i64, i32), DecidedBefore>, StoreError> {
-        let rows: Vec<(i64, i32, Option<String>, String)> = notifications::table
+        type Row = (i64, i32, i64, Option<String>, String, Option<String>);
+        let rows: Vec<Row> = notifications::table
             .filter(notifications::delivery_sequence.eq_any(sequences))
             .select((
                 notifications::delivery_sequence,
                 notifications::item_index,
+                notifications::card_order,
                 notifications::hold,
                 notifications::changes,
+                notifications::earlier,
             ))
             .load(self.connection)?;
-        let read = |(sequence, index, hold, changes): (_, _, Option<String>, String)| {
+        let read = |(sequence, index, card_order, hold, changes, earlier): Row| {
+            let may_open_later = hold.as_deref().is_some_and(Hold::named_may_open_later);
+            // A damaged column must not stop the item from being judged anew.
+            let mut decisions: Vec<EarlierDecision> = read_earlier(earlier).unwrap_or_default();
+            let last = hold.map(|hold| EarlierDecision { card_order, hold });
+            decisions.extend(last.filter(|last| last.card_order > 0));
             let before = DecidedBefore {
-                is_final: !hold.is_some_and(|hold| Hold::named_may_open_later(&hold)),
-                // A damaged column must not stop the item from being judged anew.
+                is_final: !may_open_later,
                 changes: from_json(&changes).unwrap_or_default(),
+                decisions,
             };
             ((sequence, index), before)
         };
@@ -182,8 +204,16 @@ impl Tx<'_> {
             changes: to_json(&row.changes)?,
             trace: to_json(&row.trace)?,
             decided_at: row.decided_at,
+            earlier: match row.earlier.is_empty() {
+                true => None,
+                false => Some(to_json(&row.earlier)?),
+            },
         })
     }
+}
+
+pub(super) fn read_earlier(column: Option<String>) -> Result<Vec<EarlierDecision>, StoreError> {
+    column.map_or(Ok(Vec::new()), |text| from_json(&text))
 }
 
 pub(super) fn to_json(value: &impl serde::Serialize) -> Result<String, StoreError> {

@@ -16,6 +16,7 @@ pub mod issuer;
 pub mod key_folder;
 pub mod leaks;
 pub mod raw;
+pub mod rebuilt;
 pub mod sealed;
 pub mod serve;
 pub mod slow_storage;

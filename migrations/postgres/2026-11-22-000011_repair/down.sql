@@ -1,0 +1,3 @@
+DROP TABLE maintenance;
+ALTER TABLE replays DROP COLUMN card_order;
+ALTER TABLE notifications DROP COLUMN earlier;

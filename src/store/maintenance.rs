@@ -1,0 +1,143 @@
+//! Maintenance: while it lasts what is received is kept and nothing that waits is processed; afterwards
+//! the backlog may drain at a chosen rate.
+//!
+//! It stands in the database, so that every process that shares it keeps to it.
+
+use diesel::prelude::*;
+
+use super::connection::{AnyConnection, on_backend};
+use super::schema::maintenance;
+use super::{StoreError, Tx};
+
+/// What is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = maintenance)]
+pub struct Maintenance {
+    pub reason: String,
+    /// Who began it, or let the backlog drain.
+    pub operator: String,
+    /// Since when, milliseconds since 1970, UTC.
+    pub at: i64,
+    /// It has ended, and the backlog drains at this many deliveries a second.
+    pub drain_rate: Option<i32>,
+    /// While it drains: no delivery is taken before this.
+    next_at: i64,
+}
+
+/// How many deliveries may be processed now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allowance {
+    All,
+    /// So many; then none for this many milliseconds.
+    AtMost {
+        count: i64,
+        pause: i64,
+    },
+    Nothing,
+}
+
+/// Above this rate several deliveries are taken in one step of this many milliseconds.
+const STEP_MS: i64 = 100;
+
+impl Maintenance {
+    /// Nothing that waits is processed.
+    pub fn is_on(&self) -> bool {
+        self.drain_rate.is_none()
+    }
+
+    fn allowance(&self, now: i64) -> Allowance {
+        match self.drain_rate.map(i64::from) {
+            Some(_) if now < self.next_at => Allowance::Nothing,
+            // Rounded so that no second sees more than the rate.
+            Some(rate) if rate * STEP_MS > 1000 => Allowance::AtMost {
+                count: rate * STEP_MS / 1000,
+                pause: STEP_MS,
+            },
+            Some(rate) => Allowance::AtMost {
+                count: 1,
+                pause: (1000 + rate - 1) / rate.max(1),
+            },
+            None => Allowance::Nothing,
+        }
+    }
+}
+
+impl Tx<'_> {
+    /// What is in force, if anything is.
+    pub fn maintenance(&mut self) -> Result<Option<Maintenance>, StoreError> {
+        Ok(maintenance::table
+            .select(Maintenance::as_select())
+            .first(self.connection)
+            .optional()?)
+    }
+
+    /// How many deliveries may be processed now. Within a transaction: while a backlog drains, no other
+    /// process is told anything until it ends.
+    pub fn allowance(&mut self, now: i64) -> Result<Allowance, StoreError> {
+        let Some(in_force) = self.maintenance()? else {
+            return Ok(Allowance::All);
+        };
+        let in_force = match self.connection {
+            AnyConnection::Postgres(c) if !in_force.is_on() => maintenance::table
+                .select(Maintenance::as_select())
+                .for_update()
+                .first(c)
+                .optional()?,
+            _ => Some(in_force),
+        };
+        Ok(in_force.map_or(Allowance::All, |in_force| in_force.allowance(now)))
+    }
+
+    /// Notes a step of a draining backlog. Once none waits, nothing is in force any more.
+    pub fn note_drained(&mut self, now: i64, pause: i64) -> Result<(), StoreError> {
+        if self.count_waiting()? == 0 {
+            return self.end_maintenance();
+        }
+        diesel::update(maintenance::table)
+            .set(maintenance::next_at.eq(now + pause))
+            .execute(self.connection)?;
+        Ok(())
+    }
+
+    /// Begins maintenance, or says anew why it is on.
+    pub fn begin_maintenance(&mut self, reason: &str, now: i64) -> Result<(), StoreError> {
+        self.put_maintenance(reason, None, now)
+    }
+
+    /// Ends maintenance and lets the backlog drain at this many deliveries a second.
+    pub fn drain(&mut self, reason: &str, rate: i32, now: i64) -> Result<(), StoreError> {
+        self.put_maintenance(reason, Some(rate), now)?;
+        match self.count_waiting()? {
+            0 => self.end_maintenance(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends maintenance, or the draining after it, at once.
+    pub fn end_maintenance(&mut self) -> Result<(), StoreError> {
+        diesel::delete(maintenance::table).execute(self.connection)?;
+        Ok(())
+    }
+
+    fn put_maintenance(
+        &mut self,
+        reason: &str,
+        drain_rate: Option<i32>,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        let row = Maintenance {
+            reason: reason.to_owned(),
+            operator: self.actor.name().to_owned(),
+            at: now,
+            drain_rate,
+            next_at: 0,
+        };
+        self.end_maintenance()?;
+        on_backend!(self.connection, c => {
+            diesel::insert_into(maintenance::table)
+                .values((maintenance::id.eq(1), &row))
+                .execute(c)
+        })?;
+        Ok(())
+    }
+}
