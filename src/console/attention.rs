@@ -43,6 +43,7 @@ pub fn attention(
         Attention::urgent(what, "/console/notifications")
     });
     let mut all = Vec::from_iter(trouble);
+    all.extend(maintenance(stuck, now));
     all.extend(late(stuck, now));
     all.extend(programs.iter().filter_map(held_back));
     let warnings = certificates.iter().filter_map(Key::warning);
@@ -50,6 +51,17 @@ pub fn attention(
     all.extend(piles(stuck));
     all.sort_by_key(|attention| !attention.is_urgent);
     all
+}
+
+/// Somebody keeps everything from being done.
+fn maintenance(stuck: &Stuck, now: i64) -> Option<Attention> {
+    let in_force = stuck.maintenance.as_ref().filter(|it| it.is_on())?;
+    let since = lasting((now - in_force.at).max(0));
+    let what = format!(
+        "Maintenance, {since}: nothing that waits is done: {}",
+        in_force.reason
+    );
+    Some(Attention::urgent(what, "/console/notifications"))
 }
 
 /// What has waited for too long.
@@ -134,6 +146,7 @@ mod tests {
             held: vec![("parked".to_owned(), Some("unknown-card".to_owned()), 2)],
             calls: vec![("get_card", "parked", 1), ("cryptogram", "dead", 4)],
             deleting_since: Some(HOUR * 7),
+            maintenance: None,
         };
         let program = |name: &str, stop| LaneView {
             program: name.to_owned(),

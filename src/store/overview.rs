@@ -8,7 +8,7 @@ use diesel::{QueryableByName, sql_query};
 
 use super::connection::on_backend;
 use super::schema::{cards, notifications, outbox};
-use super::{JobState, StoreError, Tx};
+use super::{JobState, Maintenance, StoreError, Tx};
 use crate::domain::JobKind;
 
 /// So many of the latest rows are looked at.
@@ -41,6 +41,8 @@ pub struct Stuck {
     pub calls: Vec<(&'static str, &'static str, i64)>,
     /// Since when the first deletion is not confirmed.
     pub deleting_since: Option<i64>,
+    /// Why what waits is left alone, or drains slowly.
+    pub maintenance: Option<Maintenance>,
 }
 
 impl Tx<'_> {
@@ -116,6 +118,7 @@ impl Tx<'_> {
             held,
             calls: self.count_open_jobs()?,
             deleting_since,
+            maintenance: self.maintenance()?,
         })
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rstest::rstest;
 use serde_json::json;
+use tokenkeep::api::access::AccessRole;
 use tokenkeep::commands::Service;
 use tokenkeep::sandbox::Operation::DeleteCard;
 
@@ -66,6 +67,10 @@ fn while_it_is_on_everything_is_accepted_and_nothing_that_waits_is_done(
     assert_eq!(ready.json()["maintenance"]["reason"], "the disk is moved");
     assert_eq!(ready.json()["backlog"], 2);
     assert_eq!(shop.metric("tokenkeep_maintenance"), 1);
+    let visitor = (shop.app).sign_in(&shop.app.new_key(AccessRole::Ops, "night-shift"));
+    let needs_a_human = "nothing that waits is done: the disk is moved";
+    let page = visitor.page("/console");
+    assert!(page.contains(needs_a_human), "{page}");
     let told = maintenance(&shop.app, &["status", "--json"]).json();
     assert_eq!(
         (&told["backlog"], &told["openCalls"]),
@@ -80,6 +85,7 @@ fn while_it_is_on_everything_is_accepted_and_nothing_that_waits_is_done(
     assert_eq!(shop.calls(DeleteCard, "sold"), 1);
     assert!(!shop.may_charge("late") && shop.app.card("new").is_some());
     assert_eq!(shop.metric("tokenkeep_maintenance"), 0);
+    assert!(!visitor.page("/console").contains(needs_a_human));
     assert_eq!(shop.app.get("/readyz").json()["maintenance"], json!(null));
     shop.app.assert_rebuilt();
 }

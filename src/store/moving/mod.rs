@@ -3,6 +3,9 @@
 //! All or nothing: one snapshot is read, one transaction is written. Rows stay as they are, sealed
 //! under the same keys, with their ids and places in every order. Nobody else may be at work: what
 //! came in meanwhile would stay behind.
+//!
+//! Every table moves that the catalogue names, so that a new one cannot be forgotten. Two things do not: the list of
+//! schema steps, which is the target's own, and the maintenance that the move leaves behind.
 
 mod rows;
 mod tables;
