@@ -1,7 +1,7 @@
 //! `encrypt`: makes what Mastercard would send, from plain JSON.
 
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::jose::{encrypt, json::parse};
 
 #[derive(Args)]
 pub struct EncryptArgs {
-    /// Plain JSON [default: standard input]
+    /// Plain JSON; - reads standard input [default: -]
     file: Option<PathBuf>,
     /// PEM of the recipient: public key, certificate, or private key (its public half is used)
     #[arg(long, value_name = "FILE")]
@@ -40,7 +40,7 @@ pub fn run(args: EncryptArgs) -> Result<(), Failure> {
         ))
     };
     let mut plaintext = Zeroizing::new(Vec::new());
-    match &args.file {
+    match args.file.as_ref().filter(|path| *path != Path::new("-")) {
         Some(path) => {
             *plaintext = std::fs::read(path).map_err(|error| unreadable(path, error))?;
         }

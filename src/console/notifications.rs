@@ -15,6 +15,7 @@ use crate::api::notifications::{rehearse_replay, replay_now};
 use crate::api::query::no_control;
 use crate::api::refusals::{UNKNOWN_NOTIFICATION, WRONG_QUERY, WRONG_REPLAY};
 use crate::api::views::{Job, Notification, Replayed, plain};
+use crate::domain::Hold;
 use crate::store::{Explained, FoundNotifications, NotificationFilter, Replay};
 
 const SECTION: &str = "Notifications";
@@ -108,6 +109,8 @@ struct NotificationPage<'a> {
     frame: Frame,
     notification: Notification<'a>,
     flags: String,
+    /// What helps against what holds it.
+    help: Option<&'static str>,
     explained: &'a Explained,
     jobs: Vec<Job<'a>>,
 }
@@ -129,6 +132,7 @@ pub async fn show(
             true => "none".to_owned(),
             false => plain(&json!(explained.notification.flags)),
         },
+        help: explained.notification.hold.as_deref().and_then(Hold::help),
         jobs: explained.jobs.iter().map(Job::from).collect(),
         explained: &explained,
     })

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Card, CryptogramState, Event};
+use super::{Card, CryptogramState, Event, Hold};
 
 /// The verdict on one input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,59 +16,6 @@ pub enum Verdict {
     Parked(Hold),
     /// A part cannot be opened or read.
     Quarantined(Hold),
-}
-
-/// Why an item is parked or quarantined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hold(pub &'static str);
-
-impl Hold {
-    pub const UNKNOWN_CARD: Self = Self("unknown-card");
-    pub const STATUS_UNKNOWN: Self = Self("status-unknown");
-    pub const BOTH_FORMS: Self = Self("both-forms");
-    pub const UNKNOWN_KEY: Self = Self("unknown-key");
-    /// What is encrypted does not open, or does not hold what it should.
-    pub const UNREADABLE: Self = Self("unreadable");
-    /// Not a list of objects, so no item can be made out.
-    pub const NOT_A_NOTIFICATION: Self = Self("not-a-notification");
-    /// A refresh came without its data.
-    pub const PAYMENT_DATA_MISSING: Self = Self("payment-data-missing");
-    pub const NO_CARD_ID: Self = Self("no-card-id");
-    pub const DIGITS_DISAGREE: Self = Self("digits-disagree");
-    pub const PROCESSING_FAILED: Self = Self("processing-failed");
-}
-
-impl Hold {
-    /// Why an item's payment data cannot be opened or read.
-    const OF_PAYMENT: [Self; 3] = [
-        Self::UNKNOWN_KEY,
-        Self::UNREADABLE,
-        Self::PAYMENT_DATA_MISSING,
-    ];
-
-    /// The hold of this name that says why payment data could not be read, if it is one.
-    pub fn of_payment(name: &str) -> Option<Self> {
-        Self::OF_PAYMENT.into_iter().find(|hold| hold.0 == name)
-    }
-
-    /// A key, a registration, another setting or a newer tokenkeep may open what is held; nothing
-    /// opens the others.
-    pub fn may_open_later(self) -> bool {
-        Self::named_may_open_later(self.0)
-    }
-
-    /// The same for a hold known by its name.
-    pub fn named_may_open_later(name: &str) -> bool {
-        [
-            Self::UNKNOWN_CARD,
-            Self::UNKNOWN_KEY,
-            Self::UNREADABLE,
-            Self::BOTH_FORMS,
-            Self::PROCESSING_FAILED,
-        ]
-        .iter()
-        .any(|hold| hold.0 == name)
-    }
 }
 
 impl Verdict {

@@ -15,6 +15,7 @@ mod decision;
 mod display;
 mod event;
 mod expiry;
+mod hold;
 mod input;
 mod masked;
 mod missed;
@@ -31,13 +32,14 @@ pub use card::{Card, CardId, CardIdFault, CheckoutReason, LatestItem, Register, 
 pub use command::{CommandState, OpenCommand, Ruling, rule_on_command};
 pub use decide::decide;
 pub use decision::{
-    Change, Decision, Flag, FreshCryptogram, Hold, Job, JobKind, Rule, TraceStep, Verdict,
+    Change, Decision, Flag, FreshCryptogram, Job, JobKind, Rule, TraceStep, Verdict,
 };
 pub use display::{
     Display, WITHHELD, display, is_field_shown, shown_changes, shown_fields, shown_masked_card,
 };
 pub use event::{Event, EventKind};
 pub use expiry::Expiry;
+pub use hold::Hold;
 pub use input::{
     CardAnswer, CheckoutAnswer, ContractStatus, CryptogramSpent, Delete, DeleteConfirmed, Input,
     NotThere, Notice, Payment, PaymentData, ReadToken, Registration, SeenToken, TokenCommandDone,

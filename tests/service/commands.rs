@@ -175,6 +175,20 @@ fn a_key_folder_without_keys_is_told_with_its_name_and_a_way_out() {
 }
 
 #[test]
+fn a_reader_that_has_seen_enough_is_nothing_to_complain_about() {
+    let database = TestDatabase::new(Backend::Sqlite);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut bare = Bare::new(&["cards", "list"]);
+    bare.command.env("DATABASE_URL", database.url());
+    bare.command.env("TOKENKEEP_KEYS", keys()).stdout(writer);
+    let ran = bare.command.output().unwrap();
+    let told = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(ran.status.code(), Some(141), "{told}");
+    assert!(!told.contains("pipe"), "{told}");
+}
+
+#[test]
 fn a_taken_port_is_told_with_its_address() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

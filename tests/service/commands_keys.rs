@@ -254,6 +254,7 @@ const PAYMENT: &str = r#"{"paymentToken": {"paymentToken": "5480980000000011",
 #[rstest]
 #[case::plain(&[])]
 #[case::named(&["--kid", KID])]
+#[case::from_standard_input_by_name(&["-"])]
 #[case::as_mastercards_library(&["--enc", "A256GCM", "--iv", "16", "--kid", KID])]
 fn what_encrypt_makes_is_opened_by_the_service(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,

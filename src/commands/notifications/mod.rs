@@ -9,6 +9,7 @@ use super::Common;
 use super::failure::Failure;
 use super::tables::{PageArgs, plain, print_json, print_table};
 use crate::api::views;
+use crate::domain::Hold;
 use crate::store::{Explained, JobView, NotificationFilter, NotificationView, Replay};
 use crate::telemetry::timestamp;
 
@@ -176,6 +177,7 @@ fn find(common: &Common, id: &str) -> Result<Explained, Failure> {
 
 fn print_head(row: &NotificationView) -> Result<(), Failure> {
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
+    let help = row.hold.as_deref().and_then(Hold::help);
     let lines = [
         ("notification", row.id.clone()),
         ("card", or_none(&row.card_id)),
@@ -189,6 +191,7 @@ fn print_head(row: &NotificationView) -> Result<(), Failure> {
     ];
     let lines = lines
         .into_iter()
+        .chain(help.map(|help| ("what helps", help.to_owned())))
         .map(|(name, value)| vec![name.to_owned(), value]);
     Ok(print_table(&["", ""], lines)?)
 }

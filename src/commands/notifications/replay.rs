@@ -74,7 +74,7 @@ pub fn run(common: &Common, args: &ReplayStored) -> Result<(), Failure> {
         print_differences(&items)?;
     }
     summary.items = items;
-    summary.print(args.json)?;
+    summary.print(args.json, args.dry_run)?;
     summary.verdict()
 }
 

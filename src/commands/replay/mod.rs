@@ -71,7 +71,7 @@ pub fn run(common: &Common, args: ReplayArgs) -> Result<(), Failure> {
             summary.items = items;
         }
     }
-    summary.print(args.json)?;
+    summary.print(args.json, args.dry_run)?;
     summary.verdict()
 }
 

@@ -38,8 +38,8 @@ impl Summary {
         }
     }
 
-    /// Prints the counts, and every refusal with its place.
-    pub fn print(&self, as_json: bool) -> Result<(), Failure> {
+    /// Prints the counts, every refusal with its place, and whether all of it was a rehearsal.
+    pub fn print(&self, as_json: bool, is_rehearsal: bool) -> Result<(), Failure> {
         let refusal = |(place, why): &(String, String)| json!({ "place": place, "reason": why });
         if as_json {
             return Ok(print_json(&json!({
@@ -57,6 +57,9 @@ impl Summary {
         print_table(&["VERDICT", "ITEMS"], counts.chain(refused))?;
         for (place, why) in &self.refusals {
             println!("{place}: refused: {why}");
+        }
+        if is_rehearsal {
+            println!("Nothing was changed: this was a rehearsal (--dry-run).");
         }
         Ok(())
     }

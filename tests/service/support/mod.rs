@@ -10,6 +10,7 @@ pub mod commands;
 pub mod console;
 pub mod database;
 pub mod every_status;
+pub mod guide;
 pub mod http;
 pub mod issuer;
 pub mod key_folder;
@@ -20,6 +21,7 @@ pub mod sealed;
 pub mod serve;
 pub mod slow_storage;
 pub mod sql;
+pub mod stage;
 pub mod tls;
 pub mod watched;
 
