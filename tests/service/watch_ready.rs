@@ -108,7 +108,7 @@ fn a_delivery_that_waits_for_long_and_a_missing_key_are_told_and_stop_nothing(
     app.advance(60_000);
     let keyless = "no payload key is loaded: nothing encrypted is opened".to_owned();
     let keyless = ("payload-keys".to_owned(), false, keyless);
-    assert_eq!(checks(&app).1, [keyless.clone()]);
+    assert_eq!(checks(&app).1, std::slice::from_ref(&keyless));
     app.advance(1_000);
     let late = "a delivery has waited to be decided for 61 s".to_owned();
     let late = ("backlog".to_owned(), false, late);

@@ -134,6 +134,26 @@ fn each_alert_says_how_bad_it_is_what_it_means_and_where_help_is_and_is_tested_b
     assert!(names.len() == alerts.len() && names.len() > 20, "{names:?}");
 }
 
+/// The anchor that a heading is linked by.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || *c == ' ');
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn each_alert_leads_to_a_section_of_the_operations_guide() {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
+    let guide = std::fs::read_to_string(guide).unwrap_or_default();
+    let headings = guide.lines().filter(|line| line.starts_with('#'));
+    let anchors: BTreeSet<String> = headings
+        .map(|heading| anchor(heading.trim_start_matches('#').trim()))
+        .collect();
+    let runbooks = RULES.split("runbook: docs/operations.md#").skip(1);
+    for runbook in runbooks.filter_map(|rest| rest.lines().next()) {
+        assert!(anchors.contains(runbook), "no section {runbook}");
+    }
+}
+
 #[test]
 fn what_is_scraped_is_where_the_api_listens_under_the_name_that_the_rules_know() {
     let listens = Settings::defaults().unwrap().api_listen;

@@ -120,6 +120,7 @@ impl App {
             let url = format!("http://{}/metrics", service.api);
             if let Ok(told) = self.client.try_get(&url, &self.ops) {
                 leaks::keep("metrics", told.text.as_bytes());
+                assert_listed(&told.text);
             }
         }
         self.stop_at_once();
@@ -276,6 +277,16 @@ impl Drop for App {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Fails if a label has a value that is not in its list: whatever a test brought about is described.
+fn assert_listed(metrics: &str) {
+    let of = [
+        "cause", "check", "hold", "kind", "outcome", "state", "verdict",
+    ];
+    let unlisted = of.map(|label| format!("{label}=\"other\""));
+    let is_there = unlisted.iter().any(|pair| metrics.contains(pair));
+    assert!(!is_there, "{metrics}");
 }
 
 /// Sets a flag when dropped: threads that look at it end also where a check fails.
