@@ -251,6 +251,7 @@ impl Tx<'_> {
             heard_at: now,
         };
         let (signs, since) = stored_signs(card, now);
+        let kept = since_kept!(suspended_since, cryptogram_due_since, digits_disagree_since);
         on_backend!(self.connection, c => {
             diesel::insert_into(cards::table)
                 .values((
@@ -261,7 +262,7 @@ impl Tx<'_> {
                 ))
                 .on_conflict(cards::id)
                 .do_update()
-                .set((&stored, &signs, since_kept()))
+                .set((&stored, &signs, kept))
                 .execute(c)
         })?;
         if card.cryptogram != Some(CryptogramState::Stored) {

@@ -3,8 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use diesel::dsl::{self, sql};
-use diesel::expression::SqlLiteral;
+use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable};
 
@@ -85,31 +84,22 @@ pub(super) fn stored_signs(card: &Card, at: i64) -> (StoredSigns, StoredSince) {
     (stored, since)
 }
 
-type Kept<C> = dsl::Eq<C, SqlLiteral<Nullable<BigInt>>>;
-
-/// What has been so for longer keeps its beginning where a card's row is written again.
-pub(super) fn since_kept() -> (
-    Kept<cards::suspended_since>,
-    Kept<cards::cryptogram_due_since>,
-    Kept<cards::digits_disagree_since>,
-) {
-    (
-        earliest(cards::suspended_since),
-        earliest(cards::cryptogram_due_since),
-        earliest(cards::digits_disagree_since),
-    )
+diesel::define_sql_function! {
+    fn coalesce(one: Nullable<BigInt>, other: Nullable<BigInt>) -> Nullable<BigInt>;
 }
 
-fn earliest<C>(column: C) -> Kept<C>
-where
-    C: Column<Table = cards::table> + Expression<SqlType = Nullable<BigInt>>,
-{
-    let name = C::NAME;
-    column.eq(sql(&format!(
-        "CASE WHEN excluded.{name} IS NULL THEN NULL \
-         ELSE coalesce(cards.{name}, excluded.{name}) END"
-    )))
+/// What has been so for longer keeps its beginning where a card's row is written again. Built of what diesel
+/// knows: the statement is prepared once, however many cards are written.
+macro_rules! since_kept {
+    ($($column:ident),+) => {
+        ($({
+            let (there, new) = (cards::$column, diesel::upsert::excluded(cards::$column));
+            let earliest = $crate::store::missed::coalesce(there, new);
+            there.eq(diesel::dsl::case_when(new.is_not_null(), earliest))
+        }),+)
+    };
 }
+pub(super) use since_kept;
 
 type OfCards<'a> = cards::BoxedQuery<'a, <AnyConnection as Connection>::Backend>;
 
