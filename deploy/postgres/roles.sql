@@ -10,6 +10,8 @@
 --     tokenkeep_app      `tokenkeep serve`, and every command but `migrate` and `purge`
 --     tokenkeep_purger   `tokenkeep purge`
 
+SET client_min_messages = 'warning';
+
 DO $$
 DECLARE
     wanted TEXT;
@@ -75,9 +77,11 @@ BEGIN
         ('idempotency_keys', 'SELECT, INSERT, UPDATE, DELETE', NULL),
         ('api_keys', 'SELECT, INSERT, UPDATE', NULL),
         ('approved_keys', 'SELECT, INSERT, UPDATE', NULL),
+        ('key_uses', 'SELECT, INSERT, UPDATE', NULL),
         ('card_holds', 'SELECT, INSERT, UPDATE, DELETE', NULL),
         ('erasures', 'SELECT, INSERT, UPDATE', NULL),
         ('maintenance', 'SELECT, INSERT, UPDATE, DELETE', NULL),
+        ('traffic', 'SELECT, INSERT, DELETE', NULL),
         ('audit', 'SELECT, INSERT', 'DELETE'),
         ('audit_writers', 'SELECT, INSERT, UPDATE', 'DELETE')
     ) AS rights (name, of_app, of_purger) WHERE to_regclass('public.' || name) IS NOT NULL LOOP

@@ -149,6 +149,7 @@ impl Api {
         let wanted = digest.clone();
         let found = self.read(move |tx| tx.api_key_by_digest(&wanted)).await?;
         let found = found.ok_or(Problem::from(UNKNOWN_API_KEY))?;
+        self.store.note_api_key(&found.name, self.clock.now());
         if roles.iter().any(|role| role.name() == found.role) {
             return Ok(Caller {
                 actor: Actor::api(Some(&found.name), peer),

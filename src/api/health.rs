@@ -10,12 +10,17 @@ use crate::receiver::{self, problem::Problem};
 use crate::store::Maintenance;
 use crate::telemetry::timestamp;
 
+/// Deliveries are decided within seconds.
+pub(crate) const LATE_DECISION_MS: i64 = 60_000;
+
 /// Whether the process can do its work.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Health {
     ready: bool,
     /// What it lacks.
     reasons: Vec<String>,
+    /// Everything that was looked at.
+    checks: Vec<Check>,
     /// What is worth knowing and stops nothing.
     warnings: Vec<String>,
     /// Deliveries that wait to be decided.
@@ -37,6 +42,19 @@ struct UnderMaintenance {
     drain_rate: Option<i32>,
 }
 
+/// Something that was looked at.
+#[derive(Serialize, ToSchema)]
+struct Check {
+    /// `database`, `processing` (where the process has this role), `clock`, `backlog`, `calls` or
+    /// `payload-keys`.
+    name: &'static str,
+    ok: bool,
+    /// Whether the process is not ready without it.
+    required: bool,
+    /// What is wrong.
+    reason: Option<String>,
+}
+
 /// A program that can be called.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -48,6 +66,14 @@ struct Program {
     held_back: Option<&'static str>,
 }
 
+/// What the database said of the deliveries that wait.
+struct Waiting {
+    count: i64,
+    /// When the first of them was received.
+    since: Option<i64>,
+    maintenance: Option<Maintenance>,
+}
+
 /// The process answers.
 #[utoipa::path(
     get, path = "/livez", operation_id = "alive", tag = "health",
@@ -57,7 +83,7 @@ pub(super) async fn alive() -> HttpResponse {
     receiver::alive().await
 }
 
-/// What was counted, for Prometheus.
+/// What was counted, for Prometheus. While the database does not answer, what is read there is left out.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics",
     tag = "health",
@@ -67,22 +93,40 @@ pub(super) async fn alive() -> HttpResponse {
         body = String
     ))
 )]
-pub(super) async fn metrics(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
-    let counts = api.read(|tx| {
-        let counts = (tx.count_waiting()?, tx.count_open_jobs()?);
-        Ok((counts, tx.maintenance()?))
-    });
-    let ((backlog, jobs), maintenance) = counts.await?;
-    api.metrics.jobs(&jobs);
-    api.metrics.clock_wrong(api.watch.fault().is_some());
-    api.metrics
-        .maintenance(maintenance.is_some_and(|in_force| in_force.is_on()));
+pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
+    let (metrics, now) = (&api.metrics, api.clock.now());
+    let found = api.read(|tx| Ok((tx.stuck()?, tx.maintenance()?))).await;
+    let seconds = |since: Option<i64>| since.map_or(0, |since| (now - since).max(0) / 1000);
+    let waiting = match found {
+        Ok((stuck, maintenance)) => {
+            metrics.jobs(&stuck.calls);
+            metrics.held(&stuck.held);
+            metrics.backlog(stuck.backlog, seconds(stuck.waiting_since));
+            metrics.oldest_deletion(seconds(stuck.deleting_since));
+            metrics.maintenance(maintenance.as_ref().is_some_and(Maintenance::is_on));
+            Ok(Waiting {
+                count: stuck.backlog,
+                since: stuck.waiting_since,
+                maintenance,
+            })
+        }
+        Err(problem) => {
+            metrics.database_unknown();
+            Err(problem)
+        }
+    };
+    let (busy, free) = api.store.connections();
+    metrics.connections(busy, free);
+    metrics.clock_wrong(api.watch.fault().is_some());
     for lane in api.calls.lane_views() {
-        api.metrics.program(&lane.program, lane.stop.is_some());
+        metrics.program(&lane.program, lane.stop.map(Stop::name));
     }
-    Ok(HttpResponse::Ok()
+    for check in checks(&api, &waiting) {
+        metrics.ready(check.name, check.ok);
+    }
+    HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-        .body(api.metrics.text(backlog)))
+        .body(metrics.text())
 }
 
 /// Whether the database answers, the processor makes progress and the clock can be believed. What Mastercard does not answer does
@@ -93,29 +137,28 @@ pub(super) async fn metrics(api: web::Data<Api>) -> Result<HttpResponse, Problem
     responses((status = 200, body = Health), (status = 503, body = Health))
 )]
 pub(super) async fn ready(api: web::Data<Api>) -> HttpResponse {
-    let found = api.read(|tx| Ok((tx.count_waiting()?, tx.maintenance()?)));
-    let found = found.await;
-    let mut reasons = Vec::new();
-    if found.is_err() {
-        reasons.push("the database does not answer".to_owned());
-    }
-    reasons.extend(
-        api.trouble
-            .current()
-            .map(|trouble| format!("nothing is processed: {trouble}")),
-    );
-    let clock = api.watch.fault();
-    reasons.extend(clock.map(|fault| format!("acts are refused: {fault}")));
+    let waiting = api.read(|tx| {
+        Ok(Waiting {
+            count: tx.count_waiting()?,
+            since: tx.waiting_since()?,
+            maintenance: tx.maintenance()?,
+        })
+    });
+    let waiting = waiting.await;
+    let checks = checks(&api, &waiting);
+    let lacking = checks.iter().filter(|check| check.required);
+    let reasons: Vec<String> = lacking.filter_map(|check| check.reason.clone()).collect();
+    let (backlog, maintenance) = waiting.map_or((None, None), |waiting| {
+        (Some(waiting.count), waiting.maintenance)
+    });
     let mut response = match reasons.is_empty() {
         true => HttpResponse::Ok(),
         false => HttpResponse::ServiceUnavailable(),
     };
-    let (backlog, maintenance) = found.map_or((None, None), |(backlog, in_force)| {
-        (Some(backlog), in_force)
-    });
     response.json(Health {
         ready: reasons.is_empty(),
         reasons,
+        checks,
         warnings: api.watch.warnings(),
         backlog,
         maintenance: maintenance.map(under_maintenance),
@@ -129,6 +172,59 @@ fn under_maintenance(in_force: Maintenance) -> UnderMaintenance {
         reason: in_force.reason,
         drain_rate: in_force.drain_rate,
     }
+}
+
+/// Looks at everything: first what the process is not ready without.
+fn checks(api: &Api, waiting: &Result<Waiting, Problem>) -> Vec<Check> {
+    let check = |name, required| {
+        move |reason: Option<String>| Check {
+            name,
+            ok: reason.is_none(),
+            required,
+            reason,
+        }
+    };
+    let unanswered = waiting.as_ref().err();
+    let unanswered = unanswered.map(|_| "the database does not answer".to_owned());
+    let trouble = api.trouble.current();
+    let fault = api.watch.fault();
+    let mut checks = vec![check("database", true)(unanswered)];
+    if api.wake.is_some() {
+        let stopped = trouble.map(|trouble| format!("nothing is processed: {trouble}"));
+        checks.push(check("processing", true)(stopped));
+    }
+    let refused = fault.map(|fault| format!("acts are refused: {fault}"));
+    let keyless = api.calls.keyring().is_empty();
+    let keyless =
+        keyless.then(|| "no payload key is loaded: nothing encrypted is opened".to_owned());
+    checks.extend([
+        check("clock", true)(refused),
+        check("backlog", false)(late(api, waiting)),
+        check("calls", false)(held_back(api)),
+        check("payload-keys", false)(keyless),
+    ]);
+    checks
+}
+
+/// What is wrong if a delivery has waited for too long.
+fn late(api: &Api, waiting: &Result<Waiting, Problem>) -> Option<String> {
+    let since = waiting.as_ref().ok()?.since?;
+    let waits = api.clock.now() - since;
+    let is_late = waits > LATE_DECISION_MS;
+    is_late.then(|| format!("a delivery has waited to be decided for {} s", waits / 1000))
+}
+
+/// The programs whose calls are held back.
+fn held_back(api: &Api) -> Option<String> {
+    let stopped = |lane: LaneView| Some(format!("{} ({})", lane.program, lane.stop?.name()));
+    let stopped: Vec<String> = api
+        .calls
+        .lane_views()
+        .into_iter()
+        .filter_map(stopped)
+        .collect();
+    let are_stopped = !stopped.is_empty();
+    are_stopped.then(|| format!("calls are held back: {}", stopped.join(", ")))
 }
 
 fn program(lane: LaneView) -> Program {

@@ -40,7 +40,7 @@ use actix_web::error::InternalError;
 use actix_web::{ResponseError, web};
 
 use crate::dispatcher::Calls;
-use crate::domain::Policy;
+use crate::domain::{MissedRules, Policy};
 use crate::processor::{Trouble, Wake};
 use crate::receiver::Rejections;
 use crate::receiver::problem::Problem;
@@ -49,6 +49,7 @@ use crate::telemetry::{Clock, ClockWatch, Metrics};
 use refusals::{CLOCK_WRONG, DAMAGED_ROW, STORAGE_UNAVAILABLE, WRONG_QUERY};
 
 pub use failures::Failures;
+pub(crate) use health::LATE_DECISION_MS;
 pub use stream::Streams;
 
 /// What the handlers work with.
@@ -56,6 +57,8 @@ pub use stream::Streams;
 pub struct Api {
     pub store: Store,
     pub policy: Policy,
+    /// What counts as missed.
+    pub missed: MissedRules,
     /// Programs a card may be registered under; with none configured, any name is taken.
     pub programs: BTreeSet<String>,
     pub clock: Clock,

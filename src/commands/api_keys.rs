@@ -22,7 +22,7 @@ pub enum ApiKeysCommand {
         #[arg(long)]
         name: String,
     },
-    /// Lists the keys' names and roles
+    /// Lists the keys' names and roles, and when each was last used
     List {
         /// Print JSON
         #[arg(long)]
@@ -79,7 +79,8 @@ fn create(common: &Common, role: AccessRole, name: String) -> Result<(), Failure
 
 fn list(common: &Common, as_json: bool) -> Result<(), Failure> {
     let store = common.open_to_read("api-keys")?;
-    let keys = store.read(|tx| tx.list_api_keys())?;
+    let (keys, uses) = store.read(|tx| Ok((tx.list_api_keys()?, tx.last_uses()?)))?;
+    let last_used = |key: &ApiKey| uses.of_api_key(&key.name).map(timestamp);
     if as_json {
         let key = |key: &ApiKey| {
             json!({
@@ -87,6 +88,7 @@ fn list(common: &Common, as_json: bool) -> Result<(), Failure> {
                 "role": key.role,
                 "createdAt": timestamp(key.created_at),
                 "revokedAt": key.revoked_at.map(timestamp),
+                "lastUsedAt": last_used(key),
             })
         };
         let keys: Vec<Value> = keys.iter().map(key).collect();
@@ -98,11 +100,12 @@ fn list(common: &Common, as_json: bool) -> Result<(), Failure> {
             key.name.clone(),
             key.role.clone(),
             timestamp(key.created_at),
+            last_used(key).unwrap_or_default(),
             revoked,
         ]
     };
     Ok(print_table(
-        &["NAME", "ROLE", "CREATED", "REVOKED"],
+        &["NAME", "ROLE", "CREATED", "LAST USED", "REVOKED"],
         keys.iter().map(cells),
     )?)
 }

@@ -27,11 +27,11 @@ pub fn run(common: &Common, args: &BackupArgs) -> Result<(), Failure> {
     let (_, store) = common.open()?;
     let shown = args.file.display();
     if store.is_shared() {
+        let location = store.location();
         return Err(Failure::wrong(format!(
-            "{} is backed up by PostgreSQL's own tools (the password from PGPASSWORD or ~/.pgpass):\n\
-             pg_dump --format=custom --file={shown} {}",
-            store.location(),
-            store.location()
+            "{location} is backed up by PostgreSQL's own tools: as the owner of its tables, with the sslmode of \
+             your address, the password from ~/.pgpass:\n\
+             (umask 077; pg_dump --format=custom --file={shown} {location})"
         )));
     }
     if args.file.exists() {

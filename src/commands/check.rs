@@ -1,6 +1,9 @@
 //! `check`: loads settings, keys, certificates, programs and database, and says what is wrong and where. Lists
-//! all cryptography that is in use.
+//! all cryptography that is in use. With `--data` it looks at the cards instead.
 
+use clap::Args;
+
+use super::check_data;
 use super::failure::Failure;
 use super::inventory::Inventory;
 use super::maintenance::in_words;
@@ -11,7 +14,21 @@ use crate::receiver::LoadedTls;
 use crate::settings::{Environment, Role, Settings};
 use crate::telemetry::Clock;
 
-pub fn run(common: &Common) -> Result<(), Failure> {
+#[derive(Args)]
+pub struct CheckArgs {
+    /// Look at the cards instead: of which of them something seems to have been missed, and which
+    /// programs have fallen silent ([missed] of the settings)
+    #[arg(long)]
+    data: bool,
+    /// Print JSON
+    #[arg(long, requires = "data")]
+    json: bool,
+}
+
+pub fn run(common: &Common, args: &CheckArgs) -> Result<(), Failure> {
+    if args.data {
+        return check_data::run(common, args.json);
+    }
     // Wrong settings end here, with their place: nothing else can be looked at without them.
     let settings = common.settings(Vec::new())?;
     println!("settings: in order");
@@ -32,16 +49,22 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         wrong.push("database: not looked at, for want of a storage key".to_owned());
         return Err(Failure::unwell(wrong.join("\ntokenkeep: ")));
     }
-    let inventory = Inventory::load(&settings);
+    let mut inventory = Inventory::load(&settings);
     let looked = connect(&settings).and_then(|store| {
-        let (waiting, in_force, others) = store.read(|tx| {
+        let (waiting, in_force, others, uses) = store.read(|tx| {
             let others = tx.other_keys(&named_keys(&inventory.keys()))?;
-            Ok((tx.count_waiting()?, tx.maintenance()?, others))
+            Ok((
+                tx.count_waiting()?,
+                tx.maintenance()?,
+                others,
+                tx.last_uses()?,
+            ))
         })?;
-        Ok((store.location(), waiting, in_force, others))
+        Ok((store.location(), waiting, in_force, others, uses))
     });
     match looked {
-        Ok((location, waiting, in_force, others)) => {
+        Ok((location, waiting, in_force, others, uses)) => {
+            inventory = inventory.used(uses);
             println!("database: {location} can be used, deliveries that wait: {waiting}");
             if let Some(in_force) = in_force {
                 println!("maintenance: {}", in_words(&in_force));

@@ -10,6 +10,7 @@ use crate::dispatcher::ProgramClient;
 use crate::jose::{KeyDescription, KeyPurpose, Keyring, PayloadKey, StorageKeys};
 use crate::receiver::{LoadedTls, OfferedVersion};
 use crate::settings::{ProgramSettings, Role, Settings};
+use crate::store::LastUses;
 use crate::telemetry::{Clock, timestamp};
 
 /// How payload keys are used; what is encrypted with it is a setting.
@@ -24,6 +25,8 @@ pub struct Inventory<'a> {
     storage: Option<StorageKeys>,
     programs: Vec<(&'a str, ProgramClient)>,
     tls: Option<LoadedTls>,
+    /// As far as the database was asked.
+    uses: LastUses,
     now: i64,
 }
 
@@ -45,8 +48,14 @@ impl<'a> Inventory<'a> {
             storage: StorageKeys::load(keys).ok(),
             programs: settings.programs.iter().filter_map(client).collect(),
             tls: has_tls.then(|| LoadedTls::load(keys, tls).ok()).flatten(),
+            uses: LastUses::default(),
             now: clock.now(),
         }
+    }
+
+    /// The same with when each key was last used.
+    pub fn used(self, uses: LastUses) -> Self {
+        Self { uses, ..self }
     }
 
     /// What is told of each key and certificate.
@@ -74,7 +83,8 @@ impl<'a> Inventory<'a> {
                 key.kid.clone(),
                 format!("{} {}", key.kind, key.bits),
                 key.algorithm.clone(),
-                days.map_or_else(String::new, |days| days.to_string()),
+                days.map_or_else(|| "no end".to_owned(), |days| days.to_string()),
+                self.uses.of(&key).map(timestamp).unwrap_or_default(),
                 key.fingerprint.clone(),
                 marks.join(", "),
             ]
@@ -87,6 +97,7 @@ impl<'a> Inventory<'a> {
                 "KEY",
                 "ALGORITHM",
                 "DAYS LEFT",
+                "LAST USED",
                 "FINGERPRINT",
                 "",
             ],
@@ -163,6 +174,7 @@ impl<'a> Inventory<'a> {
             "fingerprint": key.fingerprint,
             "endsAt": key.ends_at.map(|at| timestamp(at.saturating_mul(1000))),
             "daysLeft": key.days_left(self.now),
+            "lastUsedAt": self.uses.of(key).map(timestamp),
         })
     }
 

@@ -7,20 +7,20 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::inventory::Inventory;
-use super::keys_approve::{ApproveArgs, approve, waiting};
+use super::keys_approve::{ApproveArgs, approve, store_to_look, waiting};
 use super::{Common, open_store, reseal};
 use crate::audit::Act;
 use crate::jose::{
-    self, Exposed, KeyError, Keyring, OpenPolicy, PayloadKey, StorageKeys, generate_missing,
-    public_key_pem,
+    self, Exposed, KeyError, Keyring, MissingKey, OpenPolicy, PayloadKey, StorageKeys,
+    missing_keys, public_key_pem,
 };
 use crate::settings::{DatabaseUrl, Environment, KindSettings, Role, Settings};
-use crate::store::Entry;
+use crate::store::{Entry, LastUses, Store, StoreError};
 use crate::telemetry::Clock;
 
 #[derive(Subcommand)]
 pub enum KeysCommand {
-    /// Lists all keys and certificates with fingerprint, size and days left; the listeners' TLS; every algorithm
+    /// Lists all keys and certificates with fingerprint, size, days left and last use; the listeners' TLS; every algorithm
     List {
         /// Print JSON
         #[arg(long)]
@@ -65,7 +65,7 @@ pub fn run(common: &Common, command: KeysCommand) -> Result<(), Failure> {
 fn list(common: &Common, as_json: bool) -> Result<(), Failure> {
     let settings = common.settings(Vec::new())?;
     Keyring::load(&settings.keys, OpenPolicy::default()).map_err(Failure::unwell)?;
-    let inventory = Inventory::load(&settings);
+    let inventory = Inventory::load(&settings).used(last_uses(&settings));
     match as_json {
         true => inventory.print_json()?,
         false => inventory.print()?,
@@ -73,38 +73,44 @@ fn list(common: &Common, as_json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+/// When keys were last used, as far as there is a database that tells it.
+fn last_uses(settings: &Settings) -> LastUses {
+    let uses = store_to_look(settings).and_then(|store| match store {
+        None => Ok(LastUses::default()),
+        Some(store) => Ok(store.read(|tx| tx.last_uses())?),
+    });
+    uses.unwrap_or_else(|failure| {
+        log::warn!("when keys were last used is not known: {failure}");
+        LastUses::default()
+    })
+}
+
 fn generate(common: &Common, kid: Option<&str>, bits: u32) -> Result<(), Failure> {
     let settings = common.settings(Vec::new())?;
+    let folder = &settings.keys;
     // The very first keys are made before there can be a database: its audit begins with them.
-    let store = match StorageKeys::load(&settings.keys) {
+    let store = match StorageKeys::load(folder) {
         Ok(_) => Some(open_store(&settings)?),
-        Err(_) => None,
+        Err(KeyError::NoStorageKey { .. }) => None,
+        Err(error) => return Err(Failure::wrong(error)),
     };
-    let folder = settings.keys;
     let today = chrono::Utc::now().format("%Y-%m-%d").to_string();
-    let made = generate_missing(&folder, kid, bits, &today).map_err(Failure::wrong)?;
-    if made.is_empty() {
+    let missing = missing_keys(folder, kid, bits, &today).map_err(Failure::wrong)?;
+    if missing.is_empty() {
         println!("Nothing is missing in {}.", folder.display());
         return Ok(());
     }
-    for file in &made {
-        println!("made {}", file.display());
+    // A key that nobody could tell the origin of is not made: the record comes first.
+    record_made(store.as_ref(), "begun", &missing)?;
+    for key in &missing {
+        key.make().map_err(Failure::wrong)?;
+        println!("made {}", key.file().display());
     }
-    if let Some(store) = store {
-        let files: Vec<String> = made.iter().map(|file| file.display().to_string()).collect();
-        let entry = Entry {
-            act: Act::KeysGenerated,
-            object: "keys",
-            outcome: "done",
-            details: json!({ "files": files }),
-            at: Clock::system().now(),
-        };
-        store.write(|tx| tx.audit(entry))?;
-    }
-    let keyring = Keyring::load(&folder, OpenPolicy::default()).map_err(Failure::unwell)?;
+    record_made(store.as_ref(), "done", &missing)?;
+    let keyring = Keyring::load(folder, OpenPolicy::default()).map_err(Failure::unwell)?;
     for key in keyring
         .keys()
-        .filter(|key| made.iter().any(|file| is_of(file, key.kid())))
+        .filter(|key| missing.iter().any(|made| is_of(made.file(), key.kid())))
     {
         println!(
             "\nUpload this public key to Mastercard under the Key ID {}:",
@@ -113,6 +119,27 @@ fn generate(common: &Common, kid: Option<&str>, bits: u32) -> Result<(), Failure
         print!("{}", public_key_pem(key).map_err(Failure::unwell)?);
     }
     Ok(())
+}
+
+fn record_made(
+    store: Option<&Store>,
+    outcome: &'static str,
+    keys: &[MissingKey],
+) -> Result<(), StoreError> {
+    let Some(store) = store else {
+        return Ok(());
+    };
+    let files: Vec<String> = (keys.iter())
+        .map(|key| key.file().display().to_string())
+        .collect();
+    let entry = Entry {
+        act: Act::KeysGenerated,
+        object: "keys",
+        outcome,
+        details: json!({ "files": files }),
+        at: Clock::system().now(),
+    };
+    store.write(|tx| tx.audit(entry))
 }
 
 fn is_of(file: &std::path::Path, kid: &str) -> bool {

@@ -172,16 +172,25 @@ fn described(key: &OtherKey) -> String {
 /// # Errors
 /// Why that is not known.
 pub fn waiting(settings: &Settings, loaded: &[KeyDescription]) -> Result<Vec<String>, Failure> {
-    // To look at what is known must not make a database where there is none.
-    if let Ok(DatabaseUrl::Sqlite(path)) = DatabaseUrl::parse(&settings.database_url)
-        && !path.exists()
-    {
+    let Some(store) = store_to_look(settings)? else {
         return Ok(Vec::new());
-    }
-    let store = connect(settings)?;
+    };
     let others = store.read(|tx| tx.other_keys(&named_keys(loaded)))?;
     Ok(others
         .iter()
         .map(|other| other.fault().to_string())
         .collect())
+}
+
+/// The database, unless looking at it would make one where there is none.
+///
+/// # Errors
+/// Why it cannot be opened.
+pub fn store_to_look(settings: &Settings) -> Result<Option<Store>, Failure> {
+    if let Ok(DatabaseUrl::Sqlite(path)) = DatabaseUrl::parse(&settings.database_url)
+        && !path.exists()
+    {
+        return Ok(None);
+    }
+    connect(settings).map(Some)
 }

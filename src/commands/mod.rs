@@ -7,12 +7,15 @@ mod audit;
 mod backup;
 mod cards;
 mod check;
+mod check_data;
 mod clock_check;
+mod completions;
 mod core_dumps;
 mod demo;
 mod encrypt;
 mod failure;
 mod inventory;
+mod key_use_writer;
 mod keys;
 mod keys_approve;
 mod maintenance;
@@ -93,7 +96,7 @@ enum Command {
     /// Calls to the other side: those that wait, were made, or were refused
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
-    /// Asks the programs for cards that nothing was heard of for long
+    /// Asks the programs for cards that nothing was heard of for long, or of which something was missed
     ///
     /// Queues a Get Card for each, or a read of its tokens where it has tokens of its own; a running
     /// serve makes them. What is answered is judged like a notification.
@@ -143,12 +146,18 @@ enum Command {
     #[command(subcommand)]
     ApiKeys(api_keys::ApiKeysCommand),
     /// Loads settings, keys, certificates and database, and says what is wrong and where
-    Check,
+    Check(check::CheckArgs),
     /// Runs the other side on this machine, to try and to test against: Mastercard's Checkout with a
     /// sender of notifications, Mastercard Processing Digital, and a bank
     Sandbox(sandbox::SandboxArgs),
     /// Makes a paymentData JWE (or a fully encrypted body) from plain JSON
     Encrypt(encrypt::EncryptArgs),
+    /// Prints the script with which a shell completes these commands and their options
+    ///
+    /// For bash put it into ~/.local/share/bash-completion/completions/tokenkeep, for fish into
+    /// ~/.config/fish/completions/tokenkeep.fish, for zsh as _tokenkeep into a folder of its fpath; the
+    /// others read it from their profile.
+    Completions(completions::CompletionsArgs),
 }
 
 /// Runs the command line; returns the exit code.
@@ -174,9 +183,10 @@ pub fn run(cli: Cli) -> u8 {
         Command::Rebuild(args) => rebuild::run(&common, &args),
         Command::Audit(command) => audit::run(&common, command),
         Command::ApiKeys(command) => api_keys::run(&common, command),
-        Command::Check => check::run(&common),
+        Command::Check(args) => check::run(&common, &args),
         Command::Sandbox(args) => sandbox::run(&common, args),
         Command::Encrypt(args) => encrypt::run(args),
+        Command::Completions(args) => completions::run(&args),
     };
     match result {
         Ok(()) => 0,

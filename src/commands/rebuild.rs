@@ -125,7 +125,7 @@ impl Found {
                 count("ended: compared without numbers", self.without_numbers),
                 count("compared in part: older inputs are purged", self.partly),
                 count("erased: nothing to compare", self.erased),
-                count("inputs that cannot be recomputed", self.not_kept),
+                count("inputs that are wiped or purged", self.not_kept),
             ],
         )
     }

@@ -1,4 +1,5 @@
-//! `reconcile`: asks the programs for cards that it has not told of for long.
+//! `reconcile`: asks the programs for cards that they have not told of for long, or of which something seems
+//! to have been missed.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -13,7 +14,7 @@ use super::refusals::Refusals;
 use super::tables::{print_json, progress_style};
 use super::{Common, programs};
 use crate::audit::Act;
-use crate::domain::{Card, CardId, Job, JobKind, Policy};
+use crate::domain::{Card, CardId, Job, JobKind, Missed, MissedRules, Policy};
 use crate::store::{Entry, JobState, JobView, Store, StoreError, Tx};
 use crate::telemetry::Clock;
 
@@ -33,6 +34,16 @@ pub struct ReconcileArgs {
         conflicts_with_all = ["since", "program"]
     )]
     cards: Vec<String>,
+    /// The cards of which something seems to have been missed, as `check --data` finds them; of one
+    /// kind, or of all
+    #[arg(
+        long,
+        value_name = "KIND",
+        num_args = 0..=1,
+        value_parser = kind,
+        conflicts_with_all = ["since", "program", "cards"]
+    )]
+    missed: Option<Option<Missed>>,
     /// Print how many would be asked for, and queue nothing
     #[arg(long)]
     dry_run: bool,
@@ -49,17 +60,21 @@ pub fn run(common: &Common, args: &ReconcileArgs) -> Result<(), Failure> {
     let callable = programs::all_callable(&settings, &Clock::system()).map_err(Failure::wrong)?;
     let callable: BTreeSet<String> = callable.into_iter().map(|(name, ..)| name).collect();
     let mut summary = Summary::default();
-    let ids = match (args.cards.as_slice(), &args.program) {
-        ([], None) => not_heard_of(&store, &callable, args.since)?,
-        ([], Some(program)) if callable.contains(program) => {
+    let ids = match (args.cards.as_slice(), &args.program, args.missed) {
+        ([], None, Some(kind)) => {
+            let ids = missed(&store, &settings.missed_rules(), kind)?;
+            named(&store, &callable, &ids, &mut summary)?
+        }
+        ([], None, None) => not_heard_of(&store, &callable, args.since)?,
+        ([], Some(program), _) if callable.contains(program) => {
             not_heard_of(&store, &[program.clone()].into(), args.since)?
         }
-        ([], Some(_)) => {
+        ([], Some(_), _) => {
             return Err(Failure::wrong(
                 "--program names no program that can be called",
             ));
         }
-        (cards, _) => named(&store, &callable, cards, &mut summary)?,
+        (cards, ..) => named(&store, &callable, cards, &mut summary)?,
     };
     let bar = ProgressBar::new(ids.len() as u64).with_style(progress_style("cards"));
     let policy = settings.policy();
@@ -76,6 +91,37 @@ pub fn run(common: &Common, args: &ReconcileArgs) -> Result<(), Failure> {
     bar.finish_and_clear();
     summary.print(args)?;
     summary.refused.verdict("some cards cannot be asked for")
+}
+
+fn kind(name: &str) -> Result<Missed, String> {
+    let names = || Missed::ALL.map(Missed::name).join(", ");
+    Missed::of_name(name).ok_or_else(|| format!("the kinds are {}", names()))
+}
+
+/// The cards of a kind, or of all kinds, each once.
+fn missed(
+    store: &Store,
+    rules: &MissedRules,
+    kind: Option<Missed>,
+) -> Result<Vec<String>, Failure> {
+    let now = Clock::system().now();
+    let mut found = BTreeSet::new();
+    for kind in Missed::ALL
+        .into_iter()
+        .filter(|it| kind.is_none_or(|kind| kind == *it))
+    {
+        let mut after = None;
+        loop {
+            let look = |tx: &mut Tx<'_>| tx.missed_cards(kind, rules, now, after.as_ref(), PAGE);
+            let page = store.read(look)?;
+            found.extend(page.iter().map(|card| card.card_id.clone()));
+            match page.into_iter().last() {
+                Some(last) => after = Some(last.cursor),
+                None => break,
+            }
+        }
+    }
+    Ok(Vec::from_iter(found))
 }
 
 /// The living cards of these programs of which nothing was heard since.

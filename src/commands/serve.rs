@@ -4,6 +4,7 @@ use clap::Args;
 use toml::Value;
 
 use super::failure::Failure;
+use super::maintenance::in_words;
 use super::signals::Signals;
 use super::{Common, Service, StartError, core_dumps};
 use crate::settings::Role;
@@ -47,6 +48,9 @@ pub fn run(common: &Common, args: ServeArgs) -> Result<(), Failure> {
     }
     log::info!("the API is on http://{}", service.api);
     log::info!("the database is {}", service.store.location());
+    if let Ok(Some(in_force)) = service.store.read(|tx| tx.maintenance()) {
+        log::warn!("maintenance: {}", in_words(&in_force));
+    }
     service.run_until_signalled(signals)?;
     log::info!("stopped");
     Ok(())

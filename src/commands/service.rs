@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::check::check_networks;
 use super::clock_check::{self, ClockCheck};
+use super::key_use_writer::KeyUseWriter;
 use super::service_record::{ServiceRecord, StartFault};
 use super::signals::Signals;
 use super::{open_database, programs, servers, service_keys};
@@ -35,6 +36,7 @@ pub struct Service {
     dispatcher: Option<Dispatcher>,
     record: ServiceRecord,
     clock_check: ClockCheck,
+    key_uses: KeyUseWriter,
 }
 
 /// Why the service does not start.
@@ -149,6 +151,7 @@ impl Service {
             metrics: metrics.clone(),
             keys: keys.answers,
             dispatcher: settings.dispatcher.clone(),
+            missed: settings.missed_rules(),
             programs: callable,
             hint,
         });
@@ -165,9 +168,11 @@ impl Service {
             }
             false => None,
         };
+        let key_uses = KeyUseWriter::start(store.clone(), calls.clone(), clock.clone())?;
         let api_state = Api {
             store: store.clone(),
             policy: settings.policy(),
+            missed: settings.missed_rules(),
             programs: settings.programs.keys().cloned().collect(),
             clock: clock.clone(),
             watch: watch.clone(),
@@ -210,6 +215,7 @@ impl Service {
             dispatcher,
             record,
             clock_check,
+            key_uses,
         })
     }
 
@@ -220,6 +226,7 @@ impl Service {
         let _ = self.stop.send(());
         let served = finish(self.servers, self.intake, self.processor, self.dispatcher);
         self.clock_check.stop();
+        self.key_uses.stop();
         self.record.stop();
         served
     }
@@ -235,6 +242,7 @@ impl Service {
         })?;
         let served = finish(self.servers, self.intake, self.processor, self.dispatcher);
         self.clock_check.stop();
+        self.key_uses.stop();
         self.record.stop();
         served
     }

@@ -13,10 +13,9 @@ use serde_json::{Value, json};
 
 use crate::audit::Act;
 use crate::jose::Keyring;
-use crate::processor::key_list;
 use crate::receiver::Rejections;
 use crate::settings::Settings;
-use crate::store::{Entry, Head, Store, StoreError};
+use crate::store::{Entry, Head, Store, StoreError, key_list};
 use crate::telemetry::{Clock, timestamp};
 
 /// One line of the file: the ends of the chains that were written to since the line before.

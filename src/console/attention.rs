@@ -2,11 +2,11 @@
 
 use super::keys::Key;
 use super::page::lasting;
+use crate::api::LATE_DECISION_MS;
 use crate::dispatcher::{LaneView, Stop};
 use crate::store::Stuck;
 
-/// Deliveries are decided within seconds, a deletion is confirmed within an hour.
-const LATE_DECISION_MS: i64 = 60_000;
+/// A deletion is confirmed within an hour.
 const LATE_DELETION_MS: i64 = 60 * 60_000;
 
 /// Something that needs a human.
@@ -36,6 +36,7 @@ pub fn attention(
     stuck: &Stuck,
     programs: &[LaneView],
     certificates: &[Key],
+    missed: Vec<Attention>,
     now: i64,
 ) -> Vec<Attention> {
     let trouble = trouble.map(|why| {
@@ -48,6 +49,7 @@ pub fn attention(
     all.extend(programs.iter().filter_map(held_back));
     let warnings = certificates.iter().filter_map(Key::warning);
     all.extend(warnings.map(|what| Attention::urgent(what, "/console/keys")));
+    all.extend(missed);
     all.extend(piles(stuck));
     all.sort_by_key(|attention| !attention.is_urgent);
     all
@@ -120,7 +122,7 @@ mod tests {
     const HOUR: i64 = 60 * 60_000;
 
     fn told(stuck: &Stuck, programs: &[LaneView]) -> Vec<(String, bool)> {
-        let all = attention(None, stuck, programs, &[], HOUR * 10);
+        let all = attention(None, stuck, programs, &[], Vec::new(), HOUR * 10);
         all.into_iter()
             .map(|attention| (attention.what, attention.is_urgent))
             .collect()

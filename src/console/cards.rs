@@ -6,12 +6,14 @@ use serde::Deserialize;
 
 use super::Console;
 use super::guard::SignedIn;
+use super::missed;
 use super::page::{Fault, Frame, ROWS, html, wanted};
 use crate::api::query::{card_id, no_control};
 use crate::api::readiness::Readiness;
 use crate::api::refusals::UNKNOWN_CARD;
 use crate::api::timeline::cursor;
 use crate::api::views::{Card, Timeline, next};
+use crate::domain::Missed;
 use crate::store::{CardFilter, StoreError, Tx};
 
 const SECTION: &str = "Cards";
@@ -36,6 +38,8 @@ pub struct Search {
     consumer: Option<String>,
     last_four: Option<String>,
     status: Option<String>,
+    /// A kind of what seems to have been missed; nothing else is searched for then.
+    missed: Option<String>,
     after: Option<String>,
 }
 
@@ -61,6 +65,9 @@ pub async fn list(
     console: web::Data<Console>,
 ) -> Result<HttpResponse, Fault> {
     let search = search.into_inner().tidied()?;
+    if let Some(kind) = &search.missed {
+        return missed::list(&signed_in, &console, kind, search.after.as_deref()).await;
+    }
     let id = search.id.as_deref().map(card_id).transpose()?;
     let (filter, digits) = (search.filter(), search.last_four.clone());
     let found = console.api.read(move |tx| match id {
@@ -86,6 +93,7 @@ impl Search {
             consumer: wanted(self.consumer),
             last_four: wanted(self.last_four),
             status: wanted(self.status),
+            missed: wanted(self.missed),
             after: wanted(self.after),
         };
         let texts = [
@@ -151,6 +159,8 @@ struct CardPage {
     card: Card,
     /// None once it has ended.
     readiness: Option<Readiness>,
+    /// What seems to have been missed of it, and since when.
+    missed: Vec<(Missed, i64)>,
     is_first_page: bool,
     timeline: Timeline,
 }
@@ -165,6 +175,7 @@ pub async fn show(
     let id = card_id(&id)?;
     let after = cursor(place.after.as_deref())?;
     let (now, is_first_page) = (console.api.clock.now(), after.is_none());
+    let rules = console.api.missed.clone();
     let read = console.api.read(move |tx| {
         let Some(row) = tx.card(&id)? else {
             return Ok(None);
@@ -173,18 +184,21 @@ pub async fn show(
             None => Some(Readiness::read(tx, &row.card, now, None)?),
             Some(_) => None,
         };
+        let missed = tx.missed_of(&id, &rules, now)?;
         let moments = tx.timeline(&id, after.as_ref(), ROWS)?;
         Ok(Some((
             Card::from(&row),
             readiness,
+            missed,
             Timeline::new(&moments, ROWS),
         )))
     });
-    let (card, readiness, timeline) = read.await?.ok_or(UNKNOWN_CARD)?;
+    let (card, readiness, missed, timeline) = read.await?.ok_or(UNKNOWN_CARD)?;
     html(&CardPage {
         frame: Frame::new(&signed_in, SECTION, format!("Card {}", card.card_id)),
         card,
         readiness,
+        missed,
         is_first_page,
         timeline,
     })

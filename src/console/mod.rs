@@ -9,6 +9,7 @@ mod attention;
 mod cards;
 mod guard;
 mod keys;
+mod missed;
 mod notifications;
 mod outbox;
 mod overview;

@@ -6,9 +6,11 @@ use askama::Template;
 use super::Console;
 use super::attention::{Attention, attention};
 use super::guard::SignedIn;
+use super::missed::{self, Findings};
 use super::page::{Fault, Frame, html, lasting};
 use super::plot::{MINUTES, Plot};
 use crate::dispatcher::LaneView;
+use crate::domain::MissedRules;
 use crate::store::{InMinute, LATEST, StoreError, Stuck, Tx};
 
 const SECTION: &str = "Overview";
@@ -41,6 +43,7 @@ struct Read {
     /// Milliseconds from receipt to decision, ascending.
     times: Vec<i64>,
     cards: Vec<(Option<String>, i64)>,
+    missed: Findings,
 }
 
 /// The page.
@@ -48,14 +51,15 @@ pub async fn show(
     signed_in: web::ReqData<SignedIn>,
     console: web::Data<Console>,
 ) -> Result<HttpResponse, Fault> {
-    let now = console.api.clock.now();
+    let (now, rules) = (console.api.clock.now(), console.api.missed.clone());
     let Read {
         stuck,
         accepted,
         decided,
         times,
         cards,
-    } = console.api.read(move |tx| read(tx, now)).await?;
+        missed,
+    } = console.api.read(move |tx| read(tx, &rules, now)).await?;
     let programs = console.api.calls.lane_views();
     let word = |status: Option<String>| status.unwrap_or_else(|| "unknown".to_owned());
     let cards = cards
@@ -69,6 +73,7 @@ pub async fn show(
             &stuck,
             &programs,
             &console.certificates(),
+            missed::attention(&missed, now),
             now,
         ),
         figures: figures(&stuck, &times, now),
@@ -79,7 +84,7 @@ pub async fn show(
     })
 }
 
-fn read(tx: &mut Tx<'_>, now: i64) -> Result<Read, StoreError> {
+fn read(tx: &mut Tx<'_>, rules: &MissedRules, now: i64) -> Result<Read, StoreError> {
     let since = (now / MINUTE_MS - MINUTES + 1) * MINUTE_MS;
     Ok(Read {
         stuck: tx.stuck()?,
@@ -87,6 +92,7 @@ fn read(tx: &mut Tx<'_>, now: i64) -> Result<Read, StoreError> {
         decided: tx.decided_by_minute(since)?,
         times: tx.times_to_apply(since)?,
         cards: tx.count_cards()?,
+        missed: Findings::read(tx, rules, now)?,
     })
 }
 

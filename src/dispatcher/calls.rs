@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::LEASE_MS;
 use super::lane::{Lane, LaneView};
 use super::program_client::ProgramClient;
-use crate::domain::{Card, Policy};
-use crate::jose::{KeyFolder, Keyring};
+use crate::domain::{Card, MissedRules, Policy};
+use crate::jose::{KeyDescription, KeyFolder, Keyring};
 use crate::settings::{DispatcherSettings, ProgramSettings};
 use crate::store::{ClaimedJob, Ending, JobState, Store, StoreError};
 use crate::telemetry::{Clock, Hint, Metrics};
@@ -24,6 +24,8 @@ pub struct CallsSettings {
     pub metrics: Metrics,
     pub keys: KeyFolder,
     pub dispatcher: DispatcherSettings,
+    /// What counts as missed.
+    pub missed: MissedRules,
     /// The programs that can be called.
     pub programs: Vec<(String, ProgramSettings, ProgramClient)>,
     /// To the dispatcher of this process.
@@ -37,6 +39,7 @@ struct Inner {
     metrics: Metrics,
     keys: Mutex<KeyFolder>,
     settings: DispatcherSettings,
+    missed: MissedRules,
     lanes: BTreeMap<String, Arc<Lane>>,
     hint: Hint,
     under_way: Mutex<HashMap<String, ClaimedJob>>,
@@ -56,6 +59,7 @@ impl Calls {
             metrics: settings.metrics,
             keys: Mutex::new(settings.keys),
             settings: settings.dispatcher,
+            missed: settings.missed,
             lanes: settings.programs.into_iter().map(lane).collect(),
             hint: settings.hint,
             under_way: Mutex::default(),
@@ -70,6 +74,11 @@ impl Calls {
     /// The lanes as they are shown.
     pub fn lane_views(&self) -> Vec<LaneView> {
         self.lanes().map(|lane| lane.view()).collect()
+    }
+
+    /// What an inventory tells of the programs' keys as they are now.
+    pub fn program_keys(&self) -> Vec<KeyDescription> {
+        self.lanes().flat_map(|lane| lane.client.keys()).collect()
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -92,6 +101,10 @@ impl Calls {
         &self.0.settings
     }
 
+    pub(super) fn missed(&self) -> &MissedRules {
+        &self.0.missed
+    }
+
     pub(super) fn lanes(&self) -> impl Iterator<Item = &Arc<Lane>> {
         self.0.lanes.values()
     }
@@ -105,8 +118,8 @@ impl Calls {
         let mut keys = lock(&self.0.keys);
         // Refusals are recorded by the processor, which follows the same folder.
         keys.reload_if_changed(|newer, _| {
-            let keys = newer.descriptions();
-            self.0.store.admit_keys(&keys, false, self.0.clock.now())
+            let now = self.0.clock.now();
+            self.0.store.admit_keyring(newer, false, now)
         });
         keys.keyring()
     }

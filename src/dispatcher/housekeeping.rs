@@ -1,18 +1,21 @@
 //! What has to be looked at from time to time: leases that ended, cryptograms that ran out, idempotency
 //! keys that are old, cards not heard of, cards to be erased, tokens that wait to be linked to a replaced
-//! card.
+//! card, what seems to have been missed.
 
 use std::time::{Duration, Instant};
 
 use super::calls::Calls;
 use super::cryptogram::spend;
 use super::erasure::erase_confirmed;
+use super::missed;
 use crate::domain::{CardId, CryptogramState, Job, JobKind, Policy};
 use crate::store::{StoreError, Tx};
 
 const LEASES_EVERY: Duration = Duration::from_secs(5);
 const CRYPTOGRAMS_EVERY: Duration = Duration::from_secs(30);
 const ERASURES_EVERY: Duration = Duration::from_secs(5);
+const SIGNS_EVERY: Duration = Duration::from_secs(1);
+const MISSED_EVERY: Duration = Duration::from_secs(60);
 const SLOW_EVERY: Duration = Duration::from_secs(600);
 /// Rows of one transaction.
 const STEP: i64 = 200;
@@ -27,6 +30,8 @@ pub struct Housekeeping {
     leases: Option<Instant>,
     cryptograms: Option<Instant>,
     erasures: Option<Instant>,
+    signs: Option<Instant>,
+    missed: Option<Instant>,
     slow: Option<Instant>,
 }
 
@@ -50,6 +55,12 @@ impl Housekeeping {
         }
         if is_time(&mut self.erasures, ERASURES_EVERY) {
             erase_confirmed(calls, STEP, now)?;
+        }
+        if is_time(&mut self.signs, SIGNS_EVERY) {
+            missed::note_signs(calls, STEP)?;
+        }
+        if is_time(&mut self.missed, MISSED_EVERY) {
+            missed::look(calls, now)?;
         }
         if is_time(&mut self.slow, SLOW_EVERY) {
             store.write(|tx| tx.forget_answers(now - FORGET_AFTER))?;

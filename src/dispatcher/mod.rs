@@ -19,6 +19,7 @@ mod erasure;
 mod housekeeping;
 mod lane;
 mod lookup;
+mod missed;
 mod operating;
 mod program_client;
 mod token_intake;

@@ -1,6 +1,6 @@
 //! A token's or card's expiry: month and year.
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// Expiry month and year; ordered by year, then month.
@@ -35,6 +35,14 @@ impl Expiry {
     /// The year as `YYYY`.
     pub fn year(self) -> String {
         format!("{:04}", self.year)
+    }
+
+    /// The first instant behind the expiry month, milliseconds since 1970, UTC; none where no calendar
+    /// has it.
+    pub fn ends_at(self) -> Option<i64> {
+        let first = NaiveDate::from_ymd_opt(self.year.into(), self.month.into(), 1)?;
+        let next = first.checked_add_months(Months::new(1))?;
+        Some(next.and_time(NaiveTime::MIN).and_utc().timestamp_millis())
     }
 
     /// Whether the last day of the expiry month is over at `now` (milliseconds since 1970, UTC).

@@ -18,12 +18,14 @@ mod expiry;
 mod hold;
 mod input;
 mod masked;
+mod missed;
 mod numbers;
 mod policy;
 mod program_token;
 mod rank;
 mod readiness;
 mod secret;
+mod silence;
 mod status;
 
 pub use card::{Card, CardId, CardIdFault, CheckoutReason, LatestItem, Register, Token};
@@ -44,6 +46,7 @@ pub use input::{
     TokensRead,
 };
 pub use masked::{MaskedFields, masked_fields, without_full_numbers};
+pub use missed::{Missed, MissedRules, Signs};
 pub use numbers::{could_hold_a_number, has_full_number, with_numbers_masked};
 pub use policy::{
     BothForms, CryptogramPolicy, MismatchPolicy, Policy, ProgramMatch, StatusWord, TimeUnit,
@@ -53,4 +56,5 @@ pub use program_token::{CardToken, ProgramToken, TokenCommand, TokenReading, Tok
 pub use rank::{Precedence, Rank};
 pub use readiness::{Reason, Warning, may_charge, not_there_since, reasons, warnings};
 pub use secret::{Cryptogram, NotATokenNumber, TokenNumber};
+pub use silence::{Silence, SilenceRules};
 pub use status::{CryptogramState, ReportedStatus, Status, Terminal, TerminalState};

@@ -14,39 +14,79 @@ use super::{KeyError, PayloadKey, hex, key_files};
 /// Longest kid that is made, in characters; Mastercard's own have about 60.
 const MAX_KID: usize = 128;
 
-/// Makes a payload key of `bits` bits where there is none, or where `kid` names one that is not there, and a
-/// storage key where there is none. `today` becomes part of the names that are not given. Returns the new files.
+/// A key that is to be made. There is nothing of it yet.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MissingKey {
+    file: PathBuf,
+    name: String,
+    kind: Kind,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    Payload { bits: u32 },
+    Storage,
+}
+
+/// What a key folder lacks: a payload key of `bits` bits where there is none, or where `kid` names one that is
+/// not there, and a storage key where there is none. `today` becomes part of the names that are not given.
 ///
 /// # Errors
-/// [`KeyError`] if a name or size cannot be, or a file cannot be written. An existing file is never touched.
-pub fn generate_missing(
+/// [`KeyError`] if a name or size cannot be, or the folder cannot be read.
+pub fn missing_keys(
     root: &Path,
     kid: Option<&str>,
     bits: u32,
     today: &str,
-) -> Result<Vec<PathBuf>, KeyError> {
-    let mut made = Vec::new();
+) -> Result<Vec<MissingKey>, KeyError> {
+    let mut missing = Vec::new();
     let payload = root.join("payload");
     let existing = key_files::list(&payload, "pem")?;
     let wanted = match kid {
         Some(kid) => (!existing.iter().any(|file| file.id == kid)).then(|| kid.to_owned()),
         None => existing.is_empty().then(|| format!("payload-{today}")),
     };
-    if let Some(kid) = wanted {
-        check_name(&kid, MAX_KID)?;
-        let file = payload.join(format!("{kid}.pem"));
-        key_files::create(&file, &payload_key(&kid, bits)?)?;
-        made.push(file);
+    if let Some(name) = wanted {
+        check_name(&name, MAX_KID)?;
+        if !(MIN_BITS..=MAX_BITS).contains(&bits) {
+            return Err(KeyError::Size { bits });
+        }
+        missing.push(MissingKey {
+            file: payload.join(format!("{name}.pem")),
+            name,
+            kind: Kind::Payload { bits },
+        });
     }
     let storage = root.join("storage");
     if key_files::list(&storage, "key")?.is_empty() {
-        let id = format!("storage-{today}");
-        check_name(&id, MAX_STORAGE_ID)?;
-        let file = storage.join(format!("{id}.key"));
-        key_files::create(&file, &storage_key(&id)?)?;
-        made.push(file);
+        let name = format!("storage-{today}");
+        check_name(&name, MAX_STORAGE_ID)?;
+        missing.push(MissingKey {
+            file: storage.join(format!("{name}.key")),
+            name,
+            kind: Kind::Storage,
+        });
     }
-    Ok(made)
+    Ok(missing)
+}
+
+impl MissingKey {
+    /// Where it will be.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Makes it.
+    ///
+    /// # Errors
+    /// [`KeyError`] if the file cannot be written. An existing file is never touched.
+    pub fn make(&self) -> Result<(), KeyError> {
+        let content = match self.kind {
+            Kind::Payload { bits } => payload_key(&self.name, bits)?,
+            Kind::Storage => storage_key(&self.name)?,
+        };
+        key_files::create(&self.file, &content)
+    }
 }
 
 /// The public half of a payload key as PEM: what is uploaded to Mastercard Connect.
@@ -72,9 +112,6 @@ fn check_name(name: &str, most: usize) -> Result<(), KeyError> {
 }
 
 fn payload_key(kid: &str, bits: u32) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    if !(MIN_BITS..=MAX_BITS).contains(&bits) {
-        return Err(KeyError::Size { bits });
-    }
     Rsa::generate(bits)
         .and_then(PKey::from_rsa)
         .and_then(|key| key.private_key_to_pem_pkcs8())

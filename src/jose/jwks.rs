@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::jws_alg::Curve;
 use super::verifying::VerificationKey;
-use super::{JsonFault, JwsAlg, guard, json, key_checks};
+use super::{JsonFault, JwsAlg, UseMark, guard, json, key_checks};
 
 /// Largest set that is read, in bytes; Mastercard's own has a few keys.
 const MAX_SET: usize = 256 * 1024;
@@ -140,6 +140,7 @@ fn key(alg: JwsAlg, spki: &[u8]) -> Option<VerificationKey> {
         verifier: alg.verifier(spki).ok()?,
         spki_sha256: sha256(spki),
         bits: PKey::public_key_from_der(spki).ok()?.bits(),
+        used: UseMark::default(),
     })
 }
 

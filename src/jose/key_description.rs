@@ -7,7 +7,7 @@ use openssl::error::ErrorStack;
 use openssl::pkey::{HasPublic, Id, PKeyRef};
 use openssl::sha::sha256;
 
-use super::hex;
+use super::{UseMark, hex};
 
 const DAY: i64 = 86_400;
 
@@ -46,7 +46,7 @@ impl KeyPurpose {
 }
 
 /// A key or certificate as an inventory lists it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct KeyDescription {
     pub purpose: KeyPurpose,
     /// The program whose key it is; empty if it is none's.
@@ -66,6 +66,7 @@ pub struct KeyDescription {
     pub fingerprint: String,
     /// When its certificate ends, in seconds since 1970, if it has one.
     pub ends_at: Option<i64>,
+    pub used: UseMark,
 }
 
 impl KeyDescription {
@@ -83,8 +84,9 @@ impl KeyDescription {
             kind: kind(key.id()),
             algorithm: String::new(),
             bits: key.bits(),
-            fingerprint: hex::encode(&sha256(&key.public_key_to_der()?)),
+            fingerprint: fingerprint(key)?,
             ends_at: None,
+            used: UseMark::default(),
         })
     }
 
@@ -93,6 +95,11 @@ impl KeyDescription {
     pub fn days_left(&self, now: i64) -> Option<i64> {
         self.ends_at.map(|ends_at| days_left(ends_at, now))
     }
+}
+
+/// SHA-256 of a public key, in hex.
+pub(crate) fn fingerprint<T: HasPublic>(key: &PKeyRef<T>) -> Result<String, ErrorStack> {
+    Ok(hex::encode(&sha256(&key.public_key_to_der()?)))
 }
 
 /// Whole days from `now`, in milliseconds since 1970, to `ends_at`, in seconds.

@@ -15,7 +15,9 @@ use super::guard::{JoseHeader, OpenPolicy, UnknownKid};
 use super::key_files::KeyFile;
 use super::key_settings::KeySettings;
 use super::opening::OpenError;
-use super::{KeyDescription, KeyError, KeyPurpose, demonstration, hex, key_checks, key_files};
+use super::{
+    KeyDescription, KeyError, KeyPurpose, UseMark, demonstration, hex, key_checks, key_files,
+};
 
 /// One payload key pair. The private half never leaves it.
 pub struct PayloadKey {
@@ -29,6 +31,7 @@ pub struct PayloadKey {
     is_retired: bool,
     pub(super) modulus_length: usize,
     pub(super) decrypter: RsaesJweDecrypter,
+    pub(super) used: UseMark,
 }
 
 impl PayloadKey {
@@ -80,6 +83,7 @@ impl PayloadKey {
             bits: self.bits,
             fingerprint: self.spki_sha256_hex(),
             ends_at: None,
+            used: self.used.clone(),
         }
     }
 
@@ -101,6 +105,7 @@ impl PayloadKey {
             is_retired: settings.retired.contains(&kid),
             modulus_length: rsa.size() as usize,
             decrypter,
+            used: UseMark::default(),
             kid,
         })
     }

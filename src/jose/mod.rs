@@ -16,6 +16,7 @@ pub(crate) mod key_files;
 pub(crate) mod key_folder;
 mod key_settings;
 mod opening;
+mod use_mark;
 
 pub mod demonstration;
 pub mod encrypting;
@@ -32,7 +33,7 @@ pub mod verifying;
 pub use digests::{DigestSource, KeyedDigest};
 pub use enc::Enc;
 pub use encrypting::{EncryptError, encrypt};
-pub use generating::{generate_missing, public_key_pem};
+pub use generating::{MissingKey, missing_keys, public_key_pem};
 pub use guard::{OpenPolicy, UnknownKid};
 pub use json::JsonFault;
 pub use jwks::JwksFault;
@@ -45,6 +46,7 @@ pub use keyring::{Keyring, PayloadKey};
 pub use opening::OpenError;
 pub use sealing::{Place, SealError, StorageKeys, sealed_with};
 pub use signing::{JwsSigner, SignError};
+pub use use_mark::UseMark;
 pub use verifying::{VerificationKeys, VerifiedJws, VerifyFault};
 
 #[cfg(test)]

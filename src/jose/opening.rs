@@ -67,7 +67,9 @@ impl Keyring {
         // RFC 7516, 11.5: with a random CEK in its place, a bad encrypted key takes the path and time of a bad tag.
         let random = random_cek(enc).ok()?;
         let cek = unwrap_cek(key, token).unwrap_or(random);
-        decrypt(enc, &cek, token)
+        let opened = decrypt(enc, &cek, token)?;
+        key.used.set();
+        Some(opened)
     }
 }
 

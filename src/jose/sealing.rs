@@ -13,7 +13,7 @@ use super::digests::{self, DigestSource, KeyedDigest};
 use super::enc::TAG_LENGTH;
 use super::hmac::Hmac;
 use super::key_settings::{self, KeySettings};
-use super::{KeyDescription, KeyError, KeyPurpose, demonstration, hex, key_files};
+use super::{KeyDescription, KeyError, KeyPurpose, UseMark, demonstration, hex, key_files};
 
 /// Longest id of a storage key, in characters.
 pub const MAX_STORAGE_ID: usize = 32;
@@ -54,6 +54,7 @@ struct StorageKey {
     /// Tells this key from others, and nothing of it.
     fingerprint: String,
     is_demonstration: bool,
+    used: UseMark,
 }
 
 /// The keys that seal rows: one that seals and opens, and earlier ones that only open.
@@ -124,6 +125,7 @@ impl StorageKeys {
                 )
             })
             .map_err(|_| SealError::OpenSsl)?;
+        key.used.set();
         Ok([head(&key.id).as_slice(), &nonce, &ciphertext, &tag].concat())
     }
 
@@ -143,7 +145,9 @@ impl StorageKeys {
         let aad = additional_data(id, place);
         let cipher = Cipher::aes_256_gcm();
         let plaintext = decrypt_aead(cipher, &*key.sealing, Some(nonce), &aad, ciphertext, tag);
-        plaintext.ok().map(Zeroizing::new)
+        let plaintext = plaintext.ok().map(Zeroizing::new)?;
+        key.used.set();
+        Some(plaintext)
     }
 
     /// The ids of the keys that only open.
@@ -164,6 +168,7 @@ impl StorageKeys {
             bits: 256,
             fingerprint: key.fingerprint.clone(),
             ends_at: None,
+            used: key.used.clone(),
         };
         self.all().map(describe).collect()
     }
@@ -227,6 +232,7 @@ impl StorageKey {
             fingerprint: hex::encode(&*subkey(b"tokenkeep fingerprint 1")),
             is_demonstration: demonstration::STORAGE_KEYS
                 .contains(&hex::encode(&sha256(key)).as_str()),
+            used: UseMark::default(),
         }
     }
 }

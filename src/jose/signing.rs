@@ -93,6 +93,7 @@ impl JwsSigner {
         let signed = format!("{protected}.{}", URL_SAFE_NO_PAD.encode(payload));
         let signature = self.signer.sign(signed.as_bytes());
         let signature = signature.map_err(|_| SignError::OpenSsl)?;
+        self.description.used.set();
         Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::guard::{self, MAX_HEADER, Refused};
 use super::jwks::{self, JwksFault};
-use super::{JwsAlg, KeyDescription, KeyPurpose, demonstration, hex, json};
+use super::{JwsAlg, KeyDescription, KeyPurpose, UseMark, demonstration, hex, json};
 
 /// Longest token, in characters.
 pub const MAX_JWS: usize = 256 * 1024;
@@ -23,6 +23,7 @@ pub(super) struct VerificationKey {
     /// SHA-256 of the DER SubjectPublicKeyInfo.
     pub(super) spki_sha256: [u8; 32],
     pub(super) bits: u32,
+    pub(super) used: UseMark,
 }
 
 /// Public keys that verify what the other side signs, each under its kid.
@@ -126,6 +127,7 @@ impl VerificationKeys {
             bits: key.bits,
             fingerprint: hex::encode(&key.spki_sha256),
             ends_at: None,
+            used: key.used.clone(),
         };
         self.keys.iter().map(describe).collect()
     }
@@ -154,6 +156,7 @@ impl VerificationKeys {
         key.verifier
             .verify(token.signed.as_bytes(), &token.signature)
             .map_err(|_| VerifyFault::WrongSignature)?;
+        key.used.set();
         Ok(VerifiedJws {
             kid: kid.clone(),
             alg: key.alg,

@@ -1,33 +1,22 @@
-//! What the audit says of the keys that notifications are opened with.
-
-use serde_json::{Value, json};
+//! What the audit says of payload keys that are not taken.
 
 use super::Processor;
 use crate::audit::Act;
-use crate::jose::Keyring;
-use crate::store::Entry;
+use crate::store::{Entry, key_list};
 
 impl Processor {
-    /// Records what came of a changed key folder. The keys are in use already, or are not: what cannot
-    /// be recorded is logged.
-    pub(super) fn record_keys(&self, act: Act, outcome: &str) {
+    /// Records that a changed key folder cannot be used, with the keys that stay in use. What cannot be
+    /// recorded is logged: nothing has changed.
+    pub(super) fn record_refused_keys(&self) {
         let entry = Entry {
-            act,
+            act: Act::KeysRefused,
             object: "keys",
-            outcome,
+            outcome: "refused",
             details: key_list(&self.keys.keyring()),
             at: self.clock.now(),
         };
         if let Err(error) = self.store.write(|tx| tx.audit(entry)) {
-            log::error!("changed keys are not recorded in the audit: {error}");
+            log::error!("refused keys are not recorded in the audit: {error}");
         }
     }
-}
-
-/// The keys in use as the audit names them: kid and fingerprint.
-pub fn key_list(keyring: &Keyring) -> Value {
-    keyring
-        .keys()
-        .map(|key| json!({ "kid": key.kid(), "fingerprint": key.spki_sha256_hex() }))
-        .collect()
 }

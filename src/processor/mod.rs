@@ -22,7 +22,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::audit::Act;
 use crate::domain::{Hold, Policy};
 use crate::jose::{KeyFolder, Keyring, Reload};
 use crate::settings::ProcessorSettings;
@@ -31,7 +30,6 @@ use crate::telemetry::{Clock, Hint, Metrics};
 
 use pacing::Inflow;
 
-pub use key_records::key_list;
 pub use rebuild::{Difference, Extent, Rebuild, Rebuilt};
 pub use registration::{Misfit, Registered, Registering, register};
 pub use replay::{Replayed, rehearse_deliveries, replay_stored};
@@ -172,17 +170,13 @@ impl Processor {
             // A key may have been added, or a newer version started, while we were away.
             woke_held = woke_held || self.wake(|tx| tx.wake_held_deliveries());
             let (store, clock) = (&self.store, &self.clock);
-            let admit = |newer: &Keyring, is_first| {
-                store.admit_keys(&newer.descriptions(), is_first, clock.now())
-            };
+            let admit =
+                |newer: &Keyring, is_first| store.admit_keyring(newer, is_first, clock.now());
             match self.keys.reload_if_changed(admit) {
-                // What is not admitted was recorded when it was refused.
+                // What is admitted was recorded with it, what is not when it was refused.
                 Reload::Unchanged | Reload::NotAdmitted => {}
-                Reload::Refused => self.record_keys(Act::KeysRefused, "refused"),
-                Reload::Loaded => {
-                    self.record_keys(Act::KeysLoaded, "done");
-                    woke_held = self.wake(|tx| tx.wake_held_deliveries());
-                }
+                Reload::Refused => self.record_refused_keys(),
+                Reload::Loaded => woke_held = self.wake(|tx| tx.wake_held_deliveries()),
             }
             if retried_at.elapsed() >= RETRY_FAILED_EVERY {
                 retried_at = Instant::now();

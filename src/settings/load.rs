@@ -98,6 +98,9 @@ impl Settings {
         if let Some(message) = notification::mistake(&self.notification) {
             return inconsistent(message);
         }
+        if let Some(message) = self.missed.mistake() {
+            return inconsistent(message);
+        }
         if let Some(message) = self.retention.mistake() {
             return inconsistent(message);
         }

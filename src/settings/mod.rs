@@ -6,6 +6,7 @@
 mod database_url;
 mod in_clear;
 mod load;
+mod missed;
 mod mistakes;
 mod notification;
 mod programs;
@@ -36,6 +37,7 @@ pub use programs::{
     ProgramSettings, Reach, StatusWords, TimestampType, TimestampUnit,
 };
 
+pub use missed::MissedSettings;
 pub use retention::{AuditSettings, RetentionSettings};
 pub use transport::{ClientPin, ClientSubject, Network, ProxySettings, SubjectKind, TlsSettings};
 
@@ -62,6 +64,7 @@ pub struct Settings {
     pub dispatcher: DispatcherSettings,
     pub notification: WireForm,
     pub policy: PolicySettings,
+    pub missed: MissedSettings,
     pub audit: AuditSettings,
     pub clock: ClockLimits,
     pub retention: RetentionSettings,
@@ -95,6 +98,7 @@ impl std::fmt::Debug for Settings {
             .field("dispatcher", &self.dispatcher)
             .field("notification", &self.notification)
             .field("policy", &self.policy)
+            .field("missed", &self.missed)
             .field("audit", &self.audit)
             .field("clock", &self.clock)
             .field("retention", &self.retention)

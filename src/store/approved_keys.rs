@@ -12,7 +12,7 @@ use super::connection::AnyConnection;
 use super::schema::approved_keys;
 use super::{Entry, Store, StoreError, Tx};
 use crate::audit::Act;
-use crate::jose::{Admission, KeyDescription, KeyError, KeyPurpose, NamedKey, named_keys};
+use crate::jose::{Admission, KeyDescription, KeyError, KeyPurpose, Keyring, NamedKey, named_keys};
 
 /// A key that stands under a name which is known for another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,17 +50,59 @@ impl Store {
     /// Whether these keys may be used, as [`Tx::admit_keys`] has it. Without `is_recorded` a refusal is not
     /// recorded: it was before.
     pub fn admit_keys(&self, keys: &[KeyDescription], is_recorded: bool, now: i64) -> Admission {
-        let keys = named_keys(keys);
-        let admitted = match is_recorded {
-            true => Ok(Vec::new()),
-            false => self.read(|tx| tx.other_keys(&keys)),
+        self.admit(keys, is_recorded, |_| Ok(()), now)
+    }
+
+    /// Whether these payload keys may take the place of those in use, as [`Self::admit_keys`] has it. That they
+    /// do is recorded with it: without a record they may not.
+    pub fn admit_keyring(&self, keyring: &Keyring, is_recorded: bool, now: i64) -> Admission {
+        let loaded = |tx: &mut Tx<'_>| {
+            tx.audit(Entry {
+                act: Act::KeysLoaded,
+                object: "keys",
+                outcome: "done",
+                details: key_list(keyring),
+                at: now,
+            })
         };
-        let admitted = admitted.and_then(|others| match others.first() {
+        self.admit(&keyring.descriptions(), is_recorded, loaded, now)
+    }
+
+    fn admit(
+        &self,
+        keys: &[KeyDescription],
+        is_recorded: bool,
+        record: impl FnOnce(&mut Tx<'_>) -> Result<(), StoreError>,
+        now: i64,
+    ) -> Admission {
+        let named = named_keys(keys);
+        let others = match is_recorded {
+            true => Ok(Vec::new()),
+            false => self.read(|tx| tx.other_keys(&named)),
+        };
+        let admitted = others.and_then(|others| match others.first() {
             Some(first) => Ok(Err(first.fault())),
-            None => self.write(|tx| tx.admit_keys(&keys, now)),
+            None => self.write(|tx| {
+                let admitted = tx.admit_keys(&named, now)?;
+                if admitted.is_ok() {
+                    record(tx)?;
+                }
+                Ok(admitted)
+            }),
         });
+        if let Ok(Ok(())) = admitted {
+            self.follow_keys(keys);
+        }
         admitted.map_err(|error| error.to_string())
     }
+}
+
+/// Payload keys as the audit names them: kid and fingerprint.
+pub fn key_list(keyring: &Keyring) -> Value {
+    keyring
+        .keys()
+        .map(|key| json!({ "kid": key.kid(), "fingerprint": key.spki_sha256_hex() }))
+        .collect()
 }
 
 impl Tx<'_> {

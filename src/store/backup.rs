@@ -7,11 +7,12 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use diesel::connection::Connection;
+use diesel::connection::{Connection, SimpleConnection};
 use diesel::sql_types::Text;
 use diesel::{QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
 
 use super::connection::AnyConnection;
+use super::cryptograms::LET_ALL_RUN_OUT;
 use super::{Store, StoreError};
 
 /// What was written, after it was read again.
@@ -50,7 +51,8 @@ struct Word {
 const LATEST: &str = "SELECT coalesce(max(version), '') AS word FROM __diesel_schema_migrations";
 
 impl Store {
-    /// Writes a copy into an empty file, makes it durable, and reads it again.
+    /// Writes a copy into an empty file, reads it again, and makes it durable. Its cryptograms have run out: this
+    /// database goes on handing them out.
     pub fn back_up(&self, to: &Path) -> Result<BackedUp, BackupError> {
         let mut connection = self.pooled()?;
         let AnyConnection::Sqlite(c) = &mut *connection else {
@@ -62,9 +64,13 @@ impl Store {
             .bind::<Text, _>(path)
             .execute(c)?;
         let schema = sql_query(LATEST).get_result::<Word>(c)?.word;
+        let unreadable = |_| BackupError::NotWhole("it cannot be opened");
+        let mut copy = SqliteConnection::establish(path).map_err(unreadable)?;
+        copy.batch_execute(LET_ALL_RUN_OUT)?;
+        check(&mut copy, &schema)?;
+        drop(copy);
         let file = File::open(to)?;
         file.sync_all()?;
-        check(path, &schema)?;
         Ok(BackedUp {
             bytes: file.metadata()?.len(),
             schema,
@@ -73,19 +79,17 @@ impl Store {
 }
 
 /// Reads all of the copy: its structure, its foreign keys, its schema.
-fn check(path: &str, schema: &str) -> Result<(), BackupError> {
-    let unreadable = |_| BackupError::NotWhole("it cannot be opened");
-    let mut c = SqliteConnection::establish(path).map_err(unreadable)?;
+fn check(c: &mut SqliteConnection, schema: &str) -> Result<(), BackupError> {
     let integrity = "SELECT integrity_check AS word FROM pragma_integrity_check";
-    let found: Vec<Word> = sql_query(integrity).load(&mut c)?;
+    let found: Vec<Word> = sql_query(integrity).load(c)?;
     if !matches!(&*found, [only] if only.word == "ok") {
         return Err(BackupError::NotWhole("SQLite's integrity check fails"));
     }
     let orphans = "SELECT \"table\" AS word FROM pragma_foreign_key_check";
-    if !sql_query(orphans).load::<Word>(&mut c)?.is_empty() {
+    if !sql_query(orphans).load::<Word>(c)?.is_empty() {
         return Err(BackupError::NotWhole("rows point to rows that are missing"));
     }
-    if sql_query(LATEST).get_result::<Word>(&mut c)?.word != schema {
+    if sql_query(LATEST).get_result::<Word>(c)?.word != schema {
         return Err(BackupError::NotWhole("its schema is another one"));
     }
     Ok(())

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use diesel::prelude::*;
 
 use super::connection::on_backend;
+use super::missed::{since_kept, stored_signs};
 use super::notifications::{from_json, to_json};
 use super::schema::{answers, cards, cryptograms, notifications, outbox, registrations, tokens};
 use super::sealed_columns::number_place;
@@ -249,12 +250,19 @@ impl Tx<'_> {
             updated_at: card.updated_at,
             heard_at: now,
         };
+        let (signs, since) = stored_signs(card, now);
+        let kept = since_kept!(suspended_since, cryptogram_due_since, digits_disagree_since);
         on_backend!(self.connection, c => {
             diesel::insert_into(cards::table)
-                .values((&stored, cards::created_at.eq(card.updated_at)))
+                .values((
+                    &stored,
+                    &signs,
+                    &since,
+                    cards::created_at.eq(card.updated_at),
+                ))
                 .on_conflict(cards::id)
                 .do_update()
-                .set(&stored)
+                .set((&stored, &signs, kept))
                 .execute(c)
         })?;
         if card.cryptogram != Some(CryptogramState::Stored) {

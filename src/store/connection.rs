@@ -1,5 +1,7 @@
 //! One connection type for both databases, set up and checked before its first use.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -121,7 +123,11 @@ impl Manager {
     }
 }
 
+/// A file that is made by this is its owner's alone, as are those that SQLite puts beside it.
 fn connect_sqlite(path: &Path) -> Result<SqliteConnection, StoreError> {
+    let mut new = OpenOptions::new();
+    // One that is there already stays as it is; one that cannot be made cannot be opened either.
+    let _ = new.write(true).create_new(true).mode(0o600).open(path);
     let path = path.to_string_lossy();
     SqliteConnection::establish(&path)
         .map_err(|_| StoreError::Connect(format!("{path} cannot be opened as a SQLite file")))

@@ -8,6 +8,10 @@ use super::sealed_columns::number_place;
 use super::{StoreError, Tx};
 use crate::domain::{CardId, Cryptogram};
 
+/// Lets every kept cryptogram run out. Where a database could go on in two places, a cryptogram that one of
+/// them has handed out must not be in the other.
+pub const LET_ALL_RUN_OUT: &str = "UPDATE cryptograms SET expires_at = 0";
+
 /// A cryptogram to be stored.
 pub struct StoredCryptogram<'a> {
     pub number_version: u32,

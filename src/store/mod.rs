@@ -23,8 +23,10 @@ mod events;
 mod holds;
 mod idempotency;
 mod inputs;
+mod key_uses;
 mod maintenance;
 mod migrations;
+mod missed;
 mod moving;
 mod notifications;
 mod outbox;
@@ -36,6 +38,7 @@ mod retention;
 mod schema;
 mod sealed_columns;
 mod timeline;
+mod traffic;
 mod tx;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -47,7 +50,7 @@ use uuid::Uuid;
 
 pub use answers::{AnswerKind, NewAnswer};
 pub use api_keys::ApiKey;
-pub use approved_keys::OtherKey;
+pub use approved_keys::{OtherKey, key_list};
 pub use audit::{AUDIT, AuditFilter, AuditRecord, Entry, Fault, FaultKind, Head, Verified};
 pub use backup::{BackedUp, BackupError};
 pub use card_tokens::KnownToken;
@@ -58,7 +61,9 @@ pub use error::StoreError;
 pub use events::EventRow;
 pub use idempotency::AnsweredRequest;
 pub use inputs::{RecordedAnswer, RecordedNotice, RecordedRegistration, StoredBeside};
+pub use key_uses::LastUses;
 pub use maintenance::{Allowance, Maintenance};
+pub use missed::{MOST_COUNTED, MissedCard, MissedCursor};
 pub use moving::{MoveError, Moving};
 pub use notifications::{
     DecidedBefore, EarlierDecision, Explained, FoundNotifications, KeptContent, NotificationFilter,
@@ -74,6 +79,7 @@ pub use resealing::{Renewed, Scanned};
 pub use retention::RetentionClass;
 pub use sealed_columns::{SEALED, SealedColumn};
 pub use timeline::{Happened, Moment, TimelineCursor};
+pub use traffic::SilentProgram;
 pub use tx::Tx;
 
 use crate::audit::Actor;
@@ -101,6 +107,7 @@ struct Inner {
     keys: Arc<StorageKeys>,
     /// Names this process's chain of audit records.
     audit_writer: String,
+    noted: key_uses::Noted,
 }
 
 impl Store {
@@ -138,6 +145,7 @@ impl Store {
             writer,
             keys,
             audit_writer: Uuid::now_v7().to_string(),
+            noted: key_uses::Noted::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -162,6 +170,13 @@ impl Store {
     /// Where the data is, without password.
     pub fn location(&self) -> String {
         self.inner.url.to_string()
+    }
+
+    /// How many connections are busy, and how many more could be had.
+    pub fn connections(&self) -> (u32, u32) {
+        let state = self.inner.pool.state();
+        let busy = state.connections.saturating_sub(state.idle_connections);
+        (busy, POOL_SIZE.saturating_sub(busy))
     }
 
     /// The keys that seal its rows.

@@ -79,6 +79,20 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         heard_at -> BigInt,
+        token_ends_at -> Nullable<BigInt>,
+        token_told_at -> BigInt,
+        suspended_since -> Nullable<BigInt>,
+        cryptogram_due_since -> Nullable<BigInt>,
+        digits_disagree_since -> Nullable<BigInt>,
+        signs_noted -> Bool,
+    }
+}
+
+diesel::table! {
+    traffic (hour, program) {
+        hour -> BigInt,
+        program -> Text,
+        items -> BigInt,
     }
 }
 
@@ -261,6 +275,16 @@ diesel::table! {
         at -> BigInt,
         drain_rate -> Nullable<Integer>,
         next_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    key_uses (purpose, program, kid, fingerprint) {
+        purpose -> Text,
+        program -> Text,
+        kid -> Text,
+        fingerprint -> Text,
+        used_at -> BigInt,
     }
 }
 

@@ -13,5 +13,5 @@ pub use clock::{Clock, timestamp};
 pub use clock_watch::{ClockFault, ClockLimits, ClockWatch, KnownTimes};
 pub use hint::Hint;
 pub use logs::{LogFormat, init_logs};
-pub use metrics::Metrics;
+pub use metrics::{Described, Label, Metrics, Values};
 pub use tally::{Counted, Tally};

@@ -106,6 +106,18 @@ impl<'a> Script<'a> {
         self.run_with(arguments, &CLAIMED, expected)
     }
 
+    /// Runs a command that is recorded when it begins and when it ends.
+    pub fn begun_and_ended(&mut self, arguments: &[&str], act: &str, end: &str) {
+        let output = with(&self.app.database, arguments, &CLAIMED);
+        assert_eq!(output.code, 0, "{output:?}");
+        let found = self.watch.new_records();
+        let told: Vec<_> = found.iter().map(|r| (&*r.act, &*r.outcome)).collect();
+        assert_eq!(told, [(act, "begun"), (act, end)]);
+        assert!(found[0].details.contains(r#""sudo":"uid:1234 auditor""#));
+        self.seen.insert(act.to_owned());
+        self.acts += 1;
+    }
+
     /// The same with variables of its own.
     pub fn run_with(
         &mut self,

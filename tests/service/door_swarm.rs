@@ -8,7 +8,7 @@ use crate::door_budget::{percentile, post_at_a_pace};
 use crate::support::build::{plain, status};
 use crate::support::raw::{Connection, head};
 use crate::support::serve::Serve;
-use crate::support::{Backend, START, SetOnDrop, TestDatabase, is_full};
+use crate::support::{Backend, START, SetOnDrop, TestDatabase, is_full, slack};
 
 const PATH: &str = "/notifications/card";
 const SLOW: usize = 1_000;
@@ -104,7 +104,9 @@ fn w06_among_a_thousand_slow_senders_every_honest_notification_is_acknowledged_i
         (swarm.join().unwrap(), times, most.join().unwrap())
     });
     let begun = Instant::now();
-    while serve.descriptors() > before + POOLED && begun.elapsed() < Duration::from_secs(15) {
+    while serve.descriptors() > before + POOLED
+        && begun.elapsed() < Duration::from_secs(15) + slack()
+    {
         std::thread::sleep(Duration::from_millis(50));
     }
     let p99 = percentile(&times, 99);
@@ -154,10 +156,11 @@ fn w37_without_free_descriptors_the_process_neither_ends_nor_spins_and_recovers(
     let is_kept = || {
         let mut connection = Connection::open(address);
         connection.send(&good);
-        let reply = connection.reply_within(Duration::from_millis(500));
+        let reply =
+            connection.reply_within(Duration::from_millis(if is_full() { 500 } else { 3_000 }));
         reply.is_some_and(|reply| reply.status == 204)
     };
-    while !is_kept() && begun.elapsed() < Duration::from_secs(6) {}
+    while !is_kept() && begun.elapsed() < Duration::from_secs(6) + slack() {}
     println!(
         "W-37 {connected} connections for {time:.0?}, {most} of 256 descriptors, {share:.0}% of a core, \
          recovered after {:.1?}",
@@ -166,5 +169,5 @@ fn w37_without_free_descriptors_the_process_neither_ends_nor_spins_and_recovers(
     assert!(serve.is_running());
     assert!(most >= 240, "descriptors were left: {most}");
     assert!(share < 50.0, "{share}% of a core");
-    assert!(begun.elapsed() <= Duration::from_secs(5));
+    assert!(begun.elapsed() <= Duration::from_secs(5) + slack());
 }

@@ -16,6 +16,7 @@ use crate::support::raw::{Connection, head};
 use crate::support::tls::{
     ASKING, BOTH, SENDER, TlsFolder, body, exchange, post, refused, request, sender,
 };
+use crate::support::{is_full, slack};
 
 /// A service, the right certificate, and one of another subject.
 fn asking() -> (TlsFolder, App, Certificate, Certificate) {
@@ -121,12 +122,12 @@ fn w04_silent_handshakes_are_ended_within_6_seconds_and_hold_nobody_up() {
     let asked = Instant::now();
     assert_eq!(post(app.public(), &right).unwrap().status, 204);
     assert!(
-        asked.elapsed() < Duration::from_secs(2),
+        asked.elapsed() < Duration::from_secs(if is_full() { 2 } else { 4 }),
         "{:?}",
         asked.elapsed()
     );
     for one in &mut silent {
-        let left = Duration::from_secs(6).saturating_sub(begun.elapsed());
+        let left = (Duration::from_secs(6) + slack()).saturating_sub(begun.elapsed());
         assert!(one.closes_within(left), "after {:?}", begun.elapsed());
     }
     assert_eq!(refused(&app, "handshake-timeout"), 100);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use insta::assert_snapshot;
 use openssl::asn1::Asn1Time;
@@ -12,6 +13,8 @@ use openssl::sha::sha256;
 use openssl::ssl::{SslConnector, SslMethod, SslOptions, SslVerifyMode, SslVersion};
 use openssl::x509::X509;
 use serde_json::Value;
+use tokenkeep::api::access::AccessRole;
+use tokenkeep::telemetry::Clock;
 
 use crate::keys_kinds::PROGRAMS;
 use crate::support::certificates::{Certificate, Wish, rsa_key};
@@ -256,6 +259,23 @@ fn p12_what_is_listed_of_keys_is_what_is_in_the_key_folder_and_metrics_tell_when
         let expected = i64::from(expected.days) * DAY + i64::from(expected.secs);
         worst = worst.max((ends - expected).abs());
         assert!((ends - expected).abs() < DAY, "{file}");
+    }
+    // The console warns 30 days ahead, and shows the days of the others, too.
+    app.clock.store(Clock::system().now(), Ordering::SeqCst);
+    let operator = app.new_key(AccessRole::Ops, "operator");
+    let warned = || -> Vec<bool> {
+        let overview = app.sign_in(&operator).page("/console");
+        let line = |file: &str| format!("The certificate {file} ends in ");
+        let files = certificates.iter().map(|(file, _)| file);
+        files.map(|file| overview.contains(&line(file))).collect()
+    };
+    assert_eq!(warned(), [false, false, false, true], "7 days");
+    app.advance(DAY * 1000);
+    assert_eq!(warned(), [true, true, false, true], "7 and 30 days");
+    let page = app.sign_in(&operator).page("/console/keys");
+    for (file, _) in &certificates {
+        let row = page.split("<tr>").find(|row| row.contains(file)).unwrap();
+        assert!(!row.contains("no end<"), "{row}");
     }
     println!(
         "P-12 {} keys listed = {} in the folder; {} certificates measured, {worst} s off at most",

@@ -12,8 +12,10 @@ use crate::support::Backend;
 use crate::support::calls::Shop;
 use crate::support::every_status::{CARDS, Masking, shop};
 
-/// Longer than any answer takes that ends by itself.
-const PATIENCE: Duration = Duration::from_millis(1_500);
+/// The longest wait for an answer to begin.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// The longest pause within one that ends by itself.
+const PAUSE: Duration = Duration::from_millis(1_500);
 
 /// Every byte that is answered until the other side closes, or for a while where it goes on.
 fn answered(shop: &Shop, method: &str, path: &str, key: &str, body: &str) -> String {
@@ -28,6 +30,7 @@ fn answered(shop: &Shop, method: &str, path: &str, key: &str, body: &str) -> Str
     let (mut told, mut chunk) = (Vec::new(), [0; 4096]);
     while let Ok(length @ 1..) = stream.read(&mut chunk) {
         told.extend_from_slice(&chunk[..length]);
+        stream.set_read_timeout(Some(PAUSE)).unwrap();
     }
     String::from_utf8(told).unwrap()
 }

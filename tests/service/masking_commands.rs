@@ -53,16 +53,17 @@ fn run_for(command: &str) -> Vec<For> {
         "outbox show" | "outbox retry" => vec![For::Call(&[])],
         "outbox discard" => vec![For::Call(&["--reason", "why"])],
         "replay" => vec![For::Notifications(&["--dry-run"]), For::Notifications(&[])],
-        "reconcile" => vec![For::Once(&["--since", "0m"])],
+        "reconcile" => vec![For::Once(&["--since", "0m"]), For::Once(&["--missed"])],
         "purge" => vec![For::Once(&["--dry-run"])],
-        "keys list" | "keys check" | "keys reseal" | "check" | "api-keys list" => {
-            vec![For::Once(&[])]
-        }
+        "keys list" | "keys check" | "keys reseal" | "api-keys list" => vec![For::Once(&[])],
+        "check" => vec![For::Once(&["--data"])],
         "keys approve" => vec![For::Once(&["nobody", "--reason", "why"])],
         "migrate" => vec![For::Once(&[])],
         "api-keys create" => vec![For::Once(&["--role", "app", "--name", "masked"])],
         "api-keys revoke" => vec![For::Once(&["masked"])],
-        "serve" | "demo" | "sandbox" | "encrypt" | "keys generate" | "backup" => vec![For::Nothing],
+        "serve" | "demo" | "sandbox" | "encrypt" | "keys generate" | "backup" | "completions" => {
+            vec![For::Nothing]
+        }
         other => panic!("what is `{other}` run for?"),
     }
 }

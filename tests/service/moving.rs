@@ -11,6 +11,7 @@ use tokenkeep::store::NewDelivery;
 use crate::support::build::{NUMBER_1, plain, refresh, status};
 use crate::support::calls::{HOUR, Shop};
 use crate::support::commands::{Output, fed, tokenkeep};
+use crate::support::serve::Serve;
 use crate::support::sql::sql;
 use crate::support::{App, Backend, START, TestDatabase, is_full, wait_until};
 
@@ -20,19 +21,19 @@ fn migrate(from: &TestDatabase, to: &TestDatabase) -> Output {
     tokenkeep(from, &["migrate", "--json", "--to", &to.url()])
 }
 
-/// What a move itself writes: its record, and the maintenance it leaves behind.
-const OF_THE_MOVE: [&str; 3] = ["audit", "audit_writers", "maintenance"];
+/// What a move itself writes: its record. Of what it leaves behind the cryptograms run out.
+const OF_THE_MOVE: [&str; 2] = ["audit", "audit_writers"];
 
 const SQLITE_COLUMNS: &str = "SELECT CASE type \
     WHEN 'BLOB' THEN 'coalesce(lower(hex(' || name || ')), '''')' \
     ELSE 'coalesce(CAST(' || name || ' AS TEXT), '''')' END AS text \
-    FROM pragma_table_info('{table}') WHERE name <> 'horizon' ORDER BY name";
+    FROM pragma_table_info('{table}') WHERE name NOT IN ('horizon', 'expires_at') ORDER BY name";
 const POSTGRES_COLUMNS: &str = "SELECT CASE data_type \
     WHEN 'bytea' THEN 'coalesce(encode(' || column_name || ', ''hex''), '''')' \
     WHEN 'boolean' THEN 'coalesce(CAST(' || column_name || '::int AS TEXT), '''')' \
     ELSE 'coalesce(CAST(' || column_name || ' AS TEXT), '''')' END AS text \
     FROM information_schema.columns WHERE table_name = '{table}' \
-    AND table_schema = current_schema() AND column_name <> 'horizon' \
+    AND table_schema = current_schema() AND column_name NOT IN ('horizon', 'expires_at') \
     ORDER BY column_name::text COLLATE \"C\"";
 
 /// The rows of these tables, as text that is the same for equal contents of both databases.
@@ -162,6 +163,10 @@ fn a_database_in_use_or_with_rows_is_refused_and_left_as_it_is() {
     assert!(again.stderr.contains("is not empty"), "{again:?}");
     // What was refused leaves no mark; what was moved does.
     assert!(is_under_maintenance(&app.database) && !is_under_maintenance(&file));
+    // Whoever starts it by mistake is told.
+    let old = Serve::start(&app.database);
+    wait_until("it is told", || !old.logged("moved to postgres").is_empty());
+    drop(old);
     // The same where the server's database is in use.
     app.settings.database_url = server.url();
     app.start();

@@ -56,6 +56,10 @@ fn d31_every_table_there_is_arrives_with_its_rows_and_numbers_open_there() {
     }
     assert_eq!(sql(&file).count(LEFT_BEHIND), 0);
 
+    // The old database has no cryptogram any more that could be handed out there, too.
+    let runs_out = "SELECT CAST(expires_at AS TEXT) AS text FROM cryptograms";
+    let left = sql(&shop.app.database).texts(runs_out);
+    assert!(left.iter().all(|at| at == "0"), "{left:?}");
     shop.app.settings.database_url = file.url();
     shop.app.start();
     let credentials = shop.credentials("active", &json!({ "use": "single" }));

@@ -1,14 +1,14 @@
 //! Making keys.
 
 use super::*;
-use crate::jose::{KeyError, StorageKeys};
+use crate::jose::StorageKeys;
 use std::os::unix::fs::PermissionsExt as _;
 
 #[test]
 fn an_empty_folder_gets_one_key_of_each_kind_and_a_second_run_makes_none() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("new/keys");
-    let made = generate_missing(&root, None, 2048, "2026-01-31").unwrap();
+    let made = make_missing(&root, None, 2048).unwrap();
     assert_eq!(
         made,
         [
@@ -34,10 +34,7 @@ fn an_empty_folder_gets_one_key_of_each_kind_and_a_second_run_makes_none() {
             .all(|key| key.is_default() && key.bits() == 2048)
     );
     assert!(!StorageKeys::load(&root).unwrap().is_demonstration());
-    assert_eq!(
-        generate_missing(&root, None, 2048, "2026-02-01"),
-        Ok(vec![])
-    );
+    assert_eq!(make_missing(&root, None, 2048), Ok(vec![]));
 }
 
 #[test]
@@ -45,10 +42,7 @@ fn an_existing_key_is_never_overwritten() {
     let folder = folder_of_new_keys(&["mine"]);
     let file = folder.path().join("payload/mine.pem");
     let before = fs::read(&file).unwrap();
-    assert_eq!(
-        generate_missing(folder.path(), Some("mine"), 2048, "today"),
-        Ok(vec![])
-    );
+    assert_eq!(make_missing(folder.path(), Some("mine"), 2048), Ok(vec![]));
     assert_eq!(fs::read(&file).unwrap(), before);
     let error = super::super::key_files::create(&file, b"other").unwrap_err();
     assert!(error.to_string().contains("mine.pem"));
@@ -58,7 +52,7 @@ fn an_existing_key_is_never_overwritten() {
 #[test]
 fn a_named_kid_is_made_beside_the_others() {
     let folder = folder_of_new_keys(&["one"]);
-    let made = generate_missing(folder.path(), Some("two"), 2048, "today").unwrap();
+    let made = make_missing(folder.path(), Some("two"), 2048).unwrap();
     assert_eq!(made, [folder.path().join("payload/two.pem")]);
 }
 
@@ -74,12 +68,12 @@ fn a_kid_that_could_leave_the_folder_or_a_size_that_would_not_load_is_refused() 
         "a\0b",
         &"k".repeat(129),
     ] {
-        let refused = generate_missing(folder.path(), Some(kid), 2048, "today");
+        let refused = make_missing(folder.path(), Some(kid), 2048);
         assert!(matches!(refused, Err(KeyError::Name { .. })), "{kid:?}");
     }
     for bits in [0, 1024, 4097] {
         assert_eq!(
-            generate_missing(folder.path(), Some("k"), bits, "today"),
+            make_missing(folder.path(), Some("k"), bits),
             Err(KeyError::Size { bits })
         );
     }

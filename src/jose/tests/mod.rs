@@ -30,8 +30,8 @@ use josekit::jwe::{JweEncrypter as _, JweHeader, RSA_OAEP_256};
 use openssl::symm::{Cipher, encrypt_aead};
 use tempfile::TempDir;
 
-use super::generating::generate_missing;
-use super::{Enc, Keyring, OpenError, OpenPolicy, public_key_pem};
+use super::generating::missing_keys;
+use super::{Enc, KeyError, Keyring, OpenError, OpenPolicy, public_key_pem};
 
 pub const PLAINTEXT: &[u8] = br#"{"paymentToken":"5480983162311596"}"#;
 pub const HEADER: &str = r#"{"alg":"RSA-OAEP-256","enc":"A256GCM","kid":"demo-payload-2026"}"#;
@@ -51,11 +51,20 @@ pub fn with_cbc() -> OpenPolicy {
     policy
 }
 
+/// Makes whatever a folder lacks; returns the new files.
+pub fn make_missing(root: &Path, kid: Option<&str>, bits: u32) -> Result<Vec<PathBuf>, KeyError> {
+    let missing = missing_keys(root, kid, bits, "2026-01-31")?;
+    let made = missing
+        .iter()
+        .map(|key| key.make().map(|()| key.file().to_owned()));
+    made.collect()
+}
+
 /// A key folder with these payload keys, all of them new.
 pub fn folder_of_new_keys(kids: &[&str]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for kid in kids {
-        generate_missing(folder.path(), Some(kid), 2048, "today").unwrap();
+        make_missing(folder.path(), Some(kid), 2048).unwrap();
     }
     folder
 }

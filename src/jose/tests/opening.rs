@@ -158,7 +158,7 @@ fn j16_a_token_without_kid_costs_at_most_four_private_operations() {
 #[test]
 fn a_key_of_another_size_is_not_tried() {
     let folder = folder_of_new_keys(&["small"]);
-    generate_missing(folder.path(), Some("large"), 3072, "today").unwrap();
+    make_missing(folder.path(), Some("large"), 3072).unwrap();
     write_settings(&folder, "default = \"large\"\n");
     let keyring = load(&folder);
     let token = encrypt(

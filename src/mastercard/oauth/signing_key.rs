@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::jose::key_description::seconds_of;
 use crate::jose::{
-    KeyDescription, KeyError, KeyPurpose, demonstration, hex, key_checks, key_files,
+    KeyDescription, KeyError, KeyPurpose, UseMark, demonstration, hex, key_checks, key_files,
 };
 
 /// The first byte of every DER file, and of no PEM file.
@@ -31,6 +31,7 @@ pub struct SigningKey {
     key: PKey<Private>,
     /// When the certificate beside it ends, in seconds since 1970, if there is one.
     ends_at: Option<i64>,
+    used: UseMark,
 }
 
 impl SigningKey {
@@ -54,7 +55,11 @@ impl SigningKey {
         let key = PKey::from_rsa(key).map_err(|_| KeyError::OpenSsl {
             kid: file.display().to_string(),
         })?;
-        Ok(Self { key, ends_at })
+        Ok(Self {
+            key,
+            ends_at,
+            used: UseMark::default(),
+        })
     }
 
     /// What an inventory tells of the key: of which program it is, and in which file, is the caller's to say.
@@ -65,13 +70,16 @@ impl SigningKey {
         Ok(KeyDescription {
             algorithm: "RSA-SHA256".to_owned(),
             ends_at: self.ends_at,
+            used: self.used.clone(),
             ..KeyDescription::of(KeyPurpose::Signing, &self.key)?
         })
     }
 
     /// Signs with RSASSA-PKCS1-v1_5 and SHA-256.
     pub(super) fn sign(&self, text: &[u8]) -> Result<Vec<u8>, ErrorStack> {
-        Signer::new(MessageDigest::sha256(), &self.key)?.sign_oneshot_to_vec(text)
+        let signed = Signer::new(MessageDigest::sha256(), &self.key)?.sign_oneshot_to_vec(text)?;
+        self.used.set();
+        Ok(signed)
     }
 
     /// Whether everybody has this key, because it lies in the repository.

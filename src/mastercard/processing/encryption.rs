@@ -63,7 +63,11 @@ impl Recipient {
             field: settings.encrypted_field.clone(),
         };
         match recipient.wrapped(b"{}") {
-            Ok(_) => Ok(recipient),
+            Ok(_) => {
+                // To try it is no use.
+                recipient.description.used.take();
+                Ok(recipient)
+            }
             Err(_) => Err(unusable(UNFIT)),
         }
     }
@@ -71,6 +75,7 @@ impl Recipient {
     /// A payload as it goes over the wire: an object with the encrypted payload in its one field.
     pub(super) fn wrapped(&self, payload: &[u8]) -> Result<Vec<u8>, EncryptError> {
         let token = encrypt(payload, &self.pem, Some(&self.kid), &self.enc, IV)?;
+        self.description.used.set();
         let body = json!({ (self.field.as_str()): token });
         Ok(body.to_string().into_bytes())
     }

@@ -14,9 +14,9 @@ use tokio_openssl::SslStream;
 use super::certificate::Wanted;
 use super::refusals;
 use super::tls::{self, OfferedVersion};
-use crate::jose::key_description::seconds_of;
+use crate::jose::key_description::{fingerprint, seconds_of};
 use crate::jose::key_folder::{Admission, Seen, seen};
-use crate::jose::{KeyDescription, KeyError, days_left};
+use crate::jose::{KeyDescription, KeyError, KeyPurpose, days_left};
 use crate::settings::TlsSettings;
 use crate::store::Store;
 use crate::telemetry::{Clock, Metrics};
@@ -90,13 +90,25 @@ impl Loaded {
 
     /// How the certificate of a finished handshake is accepted.
     pub(super) fn accepted(&self, ssl: &SslRef) -> Result<Option<String>, &'static str> {
-        let Some(wanted) = &self.wanted else {
-            return Ok(None);
+        let accepted = match (&self.wanted, ssl.peer_certificate()) {
+            (None, _) => None,
+            (Some(_), None) if self.is_required => return Err(refusals::NO_CERTIFICATE),
+            (Some(_), None) => None,
+            (Some(wanted), Some(own)) => Some(wanted.entry_of(&own).ok_or(refusals::SUBJECT)?),
         };
-        match ssl.peer_certificate() {
-            None if self.is_required => Err(refusals::NO_CERTIFICATE),
-            None => Ok(None),
-            Some(own) => wanted.entry_of(&own).map(Some).ok_or(refusals::SUBJECT),
+        self.mark_used(ssl);
+        Ok(accepted)
+    }
+
+    /// Our own certificate was shown, and the peer's was issued by what its chain leads to.
+    fn mark_used(&self, ssl: &SslRef) {
+        let chain = ssl.verified_chain().into_iter().flatten();
+        let keys = chain.filter_map(|certificate| certificate.public_key().ok());
+        let prints: Vec<String> = keys.filter_map(|key| fingerprint(&key).ok()).collect();
+        for key in &self.keys {
+            if key.purpose == KeyPurpose::Listener || prints.contains(&key.fingerprint) {
+                key.used.set();
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection;
 
 use super::connection::{AnyConnection, Manager, on_backend};
+use super::cryptograms::LET_ALL_RUN_OUT;
 use super::{DatabaseUrl, Entry, StoreError, Tx, migrations};
 use crate::audit::{Act, Actor};
 use crate::jose::StorageKeys;
@@ -51,6 +52,8 @@ pub struct Moving<'a> {
     pub writer: &'a str,
 }
 
+/// The table of what a move leaves behind.
+const MAINTENANCE: &str = "maintenance";
 /// A process that has just ended may still be seen for as long.
 const OTHERS_LEAVE: Duration = Duration::from_secs(3);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -134,7 +137,10 @@ impl Moving<'_> {
         }
         if is_ours {
             self.tx(target).end_maintenance()?;
+            counts.retain(|(name, _)| name != MAINTENANCE);
         }
+        // Callers who wait are served even under maintenance.
+        execute(source, LET_ALL_RUN_OUT)?;
         target.commit()?;
         source.commit()?;
         Ok(counts)

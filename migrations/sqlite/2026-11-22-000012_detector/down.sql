@@ -1,0 +1,12 @@
+DROP TABLE traffic;
+DROP INDEX cards_without_signs;
+DROP INDEX cards_disagreeing;
+DROP INDEX cards_without_cryptogram;
+DROP INDEX cards_suspended;
+DROP INDEX cards_by_token_end;
+ALTER TABLE cards DROP COLUMN signs_noted;
+ALTER TABLE cards DROP COLUMN digits_disagree_since;
+ALTER TABLE cards DROP COLUMN cryptogram_due_since;
+ALTER TABLE cards DROP COLUMN suspended_since;
+ALTER TABLE cards DROP COLUMN token_told_at;
+ALTER TABLE cards DROP COLUMN token_ends_at;
