@@ -78,6 +78,16 @@ fn every_reason_that_holds_a_notification_a_charge_or_a_sender_is_explained() {
         assert!(parked.contains(&format!("| `{hold}` |")), "{hold}");
         assert!(Hold::help(&hold).is_some(), "{hold}");
     }
+    let refusals = include_str!("../../src/receiver/transport/refusals.rs");
+    let named = refusals
+        .lines()
+        .filter(|line| line.contains(": &str = \"") || line.contains("=> \""));
+    let causes = Vec::from_iter(named.filter_map(|line| line.split('"').nth(1)));
+    assert!(causes.len() > 10, "{causes:?}");
+    let refused = section(GUIDE, "Senders are refused");
+    for cause in causes {
+        assert!(refused.contains(&format!("`{cause}`")), "{cause}");
+    }
     let reasons = [
         Reason::Suspended,
         Reason::StatusUnknown,
