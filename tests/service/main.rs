@@ -131,6 +131,7 @@ mod operations;
 mod operations_doors;
 mod operations_guide;
 mod operations_keys;
+mod operations_missed;
 mod operations_storage;
 mod pressure;
 mod processing;

@@ -165,7 +165,7 @@ fn the_values_of_labels_are_the_names_that_the_code_has() {
         let states = OPEN.map(JobState::name).into_iter();
         states.chain(["busy", "free"]).collect()
     });
-    let source = include_str!("../../src/domain/decision.rs");
+    let source = include_str!("../../src/domain/hold.rs");
     let (_, holds) = source.split_once("impl Hold {").unwrap();
     let (holds, _) = holds.split_once("\n}\n").unwrap();
     let names = holds.lines().filter_map(|line| line.split_once("Self(\""));

@@ -1,0 +1,37 @@
+//! The operator's guide about what no notification told of: the task as it is written.
+
+use rstest::rstest;
+use tokenkeep::sandbox::CardStatus;
+
+use crate::support::sql::sql;
+use crate::support::stage::Stage;
+use crate::support::{Backend, wait_until};
+
+#[rstest]
+fn a_card_that_missed_its_resumption_is_found_and_put_right(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let mut stage = Stage::open(backend);
+    stage.card("asleep");
+    stage
+        .sandbox
+        .set_status("asleep", CardStatus::Suspended)
+        .unwrap();
+    wait_until("it is suspended", || !stage.may_charge("asleep"));
+    stage.sandbox.send_to(None);
+    stage
+        .sandbox
+        .set_status("asleep", CardStatus::Active)
+        .unwrap();
+    let forty_days = 40_i64 * 86_400_000;
+    sql(&stage.database).execute(&format!(
+        "UPDATE cards SET suspended_since = suspended_since - {forty_days}"
+    ));
+    stage.set_variable("CARD", "asleep");
+
+    let [look, ask, see] = stage.steps("Something seems to have been missed");
+    stage.take(&look);
+    stage.take(&ask);
+    stage.take(&see);
+    assert!(stage.may_charge("asleep"));
+}
