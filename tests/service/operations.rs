@@ -49,7 +49,7 @@ fn a_card_that_missed_a_refresh_is_asked_for_and_may_be_charged_again(
     stage.take(&look);
     stage.take(&ask);
     assert!(stage.charge("declined"));
-    let shown = stage.take(&see);
+    let shown = stage.look(&see);
     assert!(!shown.contains("warning"), "{shown}");
 }
 
@@ -82,7 +82,7 @@ fn a_refresh_under_another_name_of_a_key_and_a_status_word_of_nobodys_are_applie
     let verdict = "SELECT verdict AS text FROM notifications WHERE card_id = 'locked'";
     assert_eq!(stage.text(verdict), "parked");
     stage.take(&replay);
-    stage.take(&see);
+    stage.look(&see);
     assert_eq!(stage.text(verdict), "applied");
 }
 
@@ -106,7 +106,7 @@ fn calls_under_a_refused_credential_are_made_when_the_right_one_is_there(
     stage.take(&look);
     stage.put("tokenkeep.toml", right.as_bytes());
     stage.take(&mend);
-    stage.take(&see);
+    stage.look(&see);
     assert!(stage.charge("card"));
 }
 
@@ -128,7 +128,7 @@ fn a_deletion_of_a_card_that_is_not_there_is_tried_again_and_closed_with_a_reaso
     stage.take(&look);
     stage.take(&retry);
     stage.take(&discard);
-    stage.take(&see);
+    stage.look(&see);
     let asked = stage.sandbox.count(Operation::DeleteCard, Some("card"));
     assert_eq!(asked, 2);
 }
@@ -147,7 +147,7 @@ fn a_merchant_that_leaves_has_no_card_and_no_access_any_more(
     let [look, end, see] = stage.steps("Off-board a merchant");
     stage.take(&look);
     stage.take(&end);
-    stage.take(&see);
+    stage.look(&see);
     for card in cards {
         assert!(stage.sandbox.card(card).is_none(), "{card}");
         assert_eq!(

@@ -9,6 +9,7 @@ use crate::support::serve::Serve;
 use crate::support::sql::sql;
 use crate::support::stage::GUIDE;
 use crate::support::{Backend, TestDatabase, wait_until};
+use crate::watch_rules::alerts;
 
 /// The tasks that alerts refer to by these names.
 const TASKS: [&str; 14] = [
@@ -44,6 +45,23 @@ fn every_task_has_its_parts_and_commands_that_are_run() {
             .into_iter()
             .filter(|(language, _)| language == "sh");
         assert!(runs.count() >= 2, "{task}");
+    }
+}
+
+#[test]
+fn every_alert_is_named_where_its_runbook_leads() {
+    for (alert, rule) in alerts() {
+        let (_, anchor) = rule.split_once("runbook: docs/operations.md#").unwrap();
+        let anchor = anchor.lines().next().unwrap();
+        let of_anchor = |task: &&&str| task.to_lowercase().replace(' ', "-") == anchor;
+        let task = TASKS
+            .iter()
+            .find(of_anchor)
+            .unwrap_or_else(|| panic!("{anchor}"));
+        assert!(
+            section(GUIDE, task).contains(&format!("`{alert}`")),
+            "{alert}"
+        );
     }
 }
 

@@ -6,10 +6,10 @@ use tokenkeep::settings::Settings;
 use tokenkeep::telemetry::Clock;
 
 use crate::operations::refresh_under;
-use crate::support::Backend;
 use crate::support::certificates::{Certificate, Wish};
 use crate::support::sql::sql;
 use crate::support::stage::{KID, Stage};
+use crate::support::{Backend, wait_until};
 
 const TWO_DAYS: i64 = 2 * 24 * 3_600_000;
 
@@ -24,11 +24,13 @@ fn a_payload_key_gives_way_to_the_next_one_and_both_open_what_is_under_way(
 
     let [make, retire, see] = stage.steps("Rotate the payload key");
     stage.take(&make);
-    assert!(stage.log().contains("keys loaded anew: 2 payload keys"));
+    wait_until("the new key is in use", || {
+        stage.log().contains("keys loaded anew: 2 payload keys")
+    });
     stage.deliver(&refresh_under(&stage, "new", next, next));
     stage.take(&retire);
     stage.deliver(&refresh_under(&stage, "old", KID, KID));
-    stage.take(&see);
+    stage.look(&see);
     for card in ["new", "old"] {
         assert!(stage.may_charge(card), "{card}");
     }
@@ -63,7 +65,7 @@ fn a_certificate_that_ends_soon_is_renewed_without_a_restart(
     let [look, renew, see] = stage.steps("A certificate ends soon");
     stage.take(&look);
     stage.take(&renew);
-    stage.take(&see);
+    stage.look(&see);
 }
 
 /// Makes the clock wrong for the service: on SQLite by records of the future, on PostgreSQL, whose own
@@ -107,7 +109,7 @@ fn a_clock_that_is_not_believed_is_named_and_believed_again(
         sql(&stage.database).administer("ALTER DATABASE {name} RESET search_path");
     }
     stage.take(&raise);
-    stage.take(&see);
+    stage.look(&see);
     stage.tokenkeep(&[
         "api-keys",
         "create",

@@ -41,7 +41,7 @@ fn a_service_whose_database_was_down_goes_on_by_itself(
     stage.take(&look);
     assert_eq!(stage.post(&notification), 503);
     sql(&stage.database).bring_back();
-    stage.take(&see);
+    stage.look(&see);
     stage.deliver(&notification);
     assert!(!stage.may_charge("card"));
 }
@@ -63,7 +63,7 @@ fn a_backlog_that_no_process_decides_is_decided_when_one_has_the_role(
     let [look, give, see] = stage.steps("The backlog does not go down");
     stage.take(&look);
     stage.take(&give);
-    stage.take(&see);
+    stage.look(&see);
     assert!(stage.may_charge("third"));
 }
 
@@ -84,7 +84,7 @@ fn everything_moves_to_the_other_database_and_goes_on_there(
     stage.take(&look);
     stage.take(&carry);
     stage.take(&switch);
-    stage.take(&see);
+    stage.look(&see);
     assert!(stage.charge("card"));
     let now = Clock::system().now();
     let kept = target.deliveries();
@@ -132,6 +132,6 @@ fn a_copy_in_the_place_of_a_lost_database_learns_what_came_after_it(
         "what came after the copy is not known yet"
     );
     stage.take(&go_on);
-    stage.take(&see);
+    stage.look(&see);
     assert!(!stage.may_charge("card"));
 }

@@ -13,7 +13,7 @@ const RULES: &str = include_str!("../../deploy/prometheus/rules.yml");
 const RULES_TEST: &str = include_str!("../../deploy/prometheus/rules_test.yml");
 
 /// An alert's name, and what stands below it.
-fn alerts() -> Vec<(&'static str, &'static str)> {
+pub fn alerts() -> Vec<(&'static str, &'static str)> {
     let alerts = RULES.split("- alert: ").skip(1);
     alerts
         .map(|alert| alert.split_once('\n').unwrap())

@@ -66,13 +66,13 @@ pub fn blocks(text: &str) -> Vec<(String, Vec<String>)> {
 }
 
 impl Step {
-    /// Finds the promised lines in what was printed, in their order.
-    pub fn assert_printed(&self, printed: &str) {
+    /// The first promised line that was not printed in its order, if one was not.
+    pub fn missing(&self, printed: &str) -> Option<&str> {
         let mut lines = printed.lines();
-        for promised in &self.promised {
-            let found = lines.any(|line| fits(promised, line));
-            assert!(found, "promised: {promised}\nprinted:\n{printed}");
-        }
+        let mut promised = self.promised.iter();
+        promised
+            .find(|promised| !lines.any(|line| fits(promised, line)))
+            .map(String::as_str)
     }
 }
 
