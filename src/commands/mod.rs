@@ -167,6 +167,14 @@ pub fn run(cli: Cli) -> u8 {
         init_logs(LogFormat::Human);
         core_dumps::forbid();
     }
+    let serves = matches!(
+        cli.command,
+        Command::Serve(_) | Command::Demo(_) | Command::Sandbox(_)
+    );
+    if !serves {
+        // Behind `| head` a command ends quietly when nobody reads any more, as others do.
+        sigpipe::reset();
+    }
     let result = match cli.command {
         Command::Serve(args) => serve::run(&common, args),
         Command::Demo(args) => demo::run(&common, args),

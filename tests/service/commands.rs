@@ -1,7 +1,8 @@
 //! The command line: its help, its exit codes, and what it says of wrong settings.
 
 use std::net::TcpListener;
-use std::process::Command;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
 use rstest::rstest;
@@ -231,4 +232,15 @@ fn a_password_in_the_database_address_is_never_told() {
             "{all}"
         );
     }
+}
+
+#[test]
+fn a_command_whose_reader_has_gone_ends_without_a_word() {
+    let mut bare = Bare::new(&["completions", "zsh"]);
+    let piped = bare.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert!(output.status.signal().is_some(), "{:?}", output.status);
 }
