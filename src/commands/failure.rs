@@ -4,10 +4,6 @@ use std::fmt::Display;
 
 use crate::store::StoreError;
 
-/// What a shell makes of a program that writes to a pipe whose reader is gone, such as `head`: nobody is
-/// told, because whoever closed it has seen enough.
-const NOBODY_READS: u8 = 141;
-
 /// A failed command.
 #[derive(Debug)]
 pub struct Failure {
@@ -34,9 +30,7 @@ impl Failure {
 
     /// Tells it on standard error; returns the exit code.
     pub fn report(self) -> u8 {
-        if self.exit != NOBODY_READS {
-            eprintln!("tokenkeep: {}", self.message);
-        }
+        eprintln!("tokenkeep: {}", self.message);
         self.exit
     }
 }
@@ -59,10 +53,6 @@ impl From<StoreError> for Failure {
 /// Standard output was closed early, or the like.
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        let is_unread = error.kind() == std::io::ErrorKind::BrokenPipe;
-        Self {
-            exit: if is_unread { NOBODY_READS } else { 1 },
-            message: error.to_string(),
-        }
+        Self::unwell(error)
     }
 }
