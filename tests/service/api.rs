@@ -98,7 +98,7 @@ fn the_health_checks_need_no_key_and_tell_the_backlog(
     let mut told: Value = serde_json::from_str(&ready.body).unwrap();
     assert!(told["checks"].take().is_array());
     allow_duplicates! {
-        assert_snapshot!(told, @r#"{"ready":true,"reasons":[],"checks":null,"warnings":[],"backlog":0,"programs":[]}"#);
+        assert_snapshot!(told, @r#"{"ready":true,"reasons":[],"checks":null,"warnings":[],"backlog":0,"maintenance":null,"programs":[]}"#);
     }
 }
 
