@@ -28,7 +28,7 @@ pub fn refresh_under(stage: &Stage, card: &str, kid: &str, key: &str) -> serde_j
 }
 
 /// Waits until the latest call of a kind is in this state.
-fn wait_for_call(stage: &Stage, kind: &str, state: &str) {
+pub fn wait_for_call(stage: &Stage, kind: &str, state: &str) {
     let query = format!("SELECT state AS text FROM outbox WHERE kind = '{kind}'");
     wait_until(state, || stage.texts(&query) == [state]);
 }

@@ -3,6 +3,7 @@
 use rstest::rstest;
 use tokenkeep::sandbox::CardStatus;
 
+use crate::operations::wait_for_call;
 use crate::support::sql::sql;
 use crate::support::stage::Stage;
 use crate::support::{Backend, wait_until};
@@ -13,6 +14,7 @@ fn a_card_that_missed_its_resumption_is_found_and_put_right(
 ) {
     let mut stage = Stage::open(backend);
     stage.card("asleep");
+    wait_for_call(&stage, "cryptogram", "done");
     stage
         .sandbox
         .set_status("asleep", CardStatus::Suspended)
@@ -32,6 +34,6 @@ fn a_card_that_missed_its_resumption_is_found_and_put_right(
     let [look, ask, see] = stage.steps("Something seems to have been missed");
     stage.take(&look);
     stage.take(&ask);
-    stage.take(&see);
+    stage.look(&see);
     assert!(stage.may_charge("asleep"));
 }
