@@ -39,15 +39,17 @@ impl KeyUseWriter {
 }
 
 fn run(store: &Store, calls: &Calls, clock: &Clock, stopped: &Receiver<()>) {
-    let mut written_at = clock.now();
+    // At the first look at once: whoever has just begun with it sees its keys at work.
+    let mut written_at = None;
     loop {
         let is_over = stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Disconnected);
         let now = clock.now();
         // A key set that was fetched anew has brought new keys.
         store.follow_keys(&calls.program_keys());
         store.note_key_uses(now);
-        if is_over || now.abs_diff(written_at) >= WRITE_EVERY {
-            written_at = now;
+        let is_due = |at: i64| now.abs_diff(at) >= WRITE_EVERY;
+        if is_over || written_at.is_none_or(is_due) {
+            written_at = Some(now);
             if let Err(error) = store.write_key_uses() {
                 log::warn!("when keys were last used is not written: {error}");
             }
