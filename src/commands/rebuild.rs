@@ -33,16 +33,15 @@ pub fn run(common: &Common, args: &RebuildArgs) -> Result<(), Failure> {
     record_reading(&store, "rebuild")?;
     let rebuild = Rebuild::new(settings.policy());
     let mut found = Found::default();
-    match args.cards.is_empty() {
-        true => all(&store, &rebuild, &mut found)?,
-        false => {
-            for id in &args.cards {
-                let id = CardId::parse(id).map_err(Failure::wrong)?;
-                found.add(&id, store.snapshot(|tx| rebuild.card(tx, &id))?);
-            }
-        }
+    let compared = match args.cards.is_empty() {
+        true => all(&store, &rebuild, &mut found),
+        false => these(&args.cards, &store, &rebuild, &mut found),
+    };
+    // What was found is told also where the rest could not be looked at.
+    if compared.is_ok() || found.cards > 0 {
+        found.print(args.json)?;
     }
-    found.print(args.json)?;
+    compared?;
     match found.differences.len() {
         0 => Ok(()),
         count => Err(Failure::unwell(format!(
@@ -51,9 +50,25 @@ pub fn run(common: &Common, args: &RebuildArgs) -> Result<(), Failure> {
     }
 }
 
+fn these(
+    ids: &[String],
+    store: &Store,
+    rebuild: &Rebuild,
+    found: &mut Found,
+) -> Result<(), Failure> {
+    for id in ids {
+        let id = CardId::parse(id).map_err(Failure::wrong)?;
+        let rebuilt = store.snapshot(|tx| rebuild.card(tx, &id))?;
+        let none = || Failure::wrong(format!("{id}: there is no such card"));
+        found.add(&id, rebuilt.ok_or_else(none)?);
+    }
+    Ok(())
+}
+
 /// Every card, each in a snapshot of its own: others may write meanwhile.
 fn all(store: &Store, rebuild: &Rebuild, found: &mut Found) -> Result<(), Failure> {
-    let bar = progress_of_cards(store)?;
+    let counts = store.read(|tx| tx.count_cards())?;
+    let bar = progress_of_cards(counts.iter().map(|(_, count)| count).sum());
     let mut after = String::new();
     loop {
         let page = store.read(|tx| tx.card_ids_after(&after, PAGE))?;
@@ -62,7 +77,9 @@ fn all(store: &Store, rebuild: &Rebuild, found: &mut Found) -> Result<(), Failur
         };
         after.clone_from(last);
         for id in page.iter().filter_map(|id| CardId::parse(id).ok()) {
-            found.add(&id, store.snapshot(|tx| rebuild.card(tx, &id))?);
+            if let Some(rebuilt) = store.snapshot(|tx| rebuild.card(tx, &id))? {
+                found.add(&id, rebuilt);
+            }
             bar.inc(1);
         }
     }

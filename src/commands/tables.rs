@@ -8,7 +8,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 pub use crate::api::views::plain;
-use crate::store::{Store, StoreError};
 
 /// Prints rows under a head, if there is one; empty cells for what is absent.
 pub fn print_table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> io::Result<()> {
@@ -37,12 +36,10 @@ pub fn progress_style(things: &str) -> ProgressStyle {
     ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// Progress through all cards that are stored, those that have ended too.
-pub fn progress_of_cards(store: &Store) -> Result<ProgressBar, StoreError> {
-    let counts = store.read(|tx| tx.count_cards())?;
-    let all: i64 = counts.iter().map(|(_, count)| count).sum();
-    let bar = ProgressBar::new(u64::try_from(all).unwrap_or(0));
-    Ok(bar.with_style(progress_style("cards")))
+/// Progress through this many cards.
+pub fn progress_of_cards(count: i64) -> ProgressBar {
+    let bar = ProgressBar::new(u64::try_from(count).unwrap_or(0));
+    bar.with_style(progress_style("cards"))
 }
 
 /// Which part of a list, and in what form.

@@ -76,6 +76,16 @@ pub enum CheckoutReason {
     ExpiryChanged,
 }
 
+impl CheckoutReason {
+    /// As it is shown.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::NumberChanged => "number changed",
+            Self::ExpiryChanged => "expiry changed",
+        }
+    }
+}
+
 impl Token {
     fn wants_checkout(&self) -> bool {
         match self.checkout_wanted {

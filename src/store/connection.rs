@@ -106,9 +106,7 @@ impl Manager {
         };
         Ok(connection)
     }
-}
 
-impl Manager {
     /// Connects where nobody else is: a SQLite file stays closed to all others as long as this is
     /// open, and one that others have open is `Busy`.
     pub fn establish_alone(&self) -> Result<AnyConnection, StoreError> {

@@ -2,12 +2,13 @@
 //!
 //! A part that was wiped or purged is none; one that is there and cannot be opened is an error.
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel::{QueryableByName, sql_query};
 use zeroize::Zeroizing;
 
-use super::connection::on_backend;
+use super::connection::{AnyConnection, on_backend};
 use super::notifications::{from_json, read_earlier};
 use super::schema::{answers, cards, cryptograms, notifications, registrations, replays, tokens};
 use super::{AnswerKind, EarlierDecision, KeptContent, StoreError, Tx};
@@ -244,8 +245,12 @@ impl Tx<'_> {
             .load(self.connection)?)
     }
 
-    /// Cards that inputs were decided for, and that have no row.
+    /// Cards that inputs were decided for, and that have no row. Within a snapshot: it looks through all
+    /// that is kept, and has as much time as that needs.
     pub fn cards_without_row(&mut self) -> Result<Vec<String>, StoreError> {
+        if let AnyConnection::Postgres(c) = self.connection {
+            c.batch_execute("SET LOCAL statement_timeout = 0")?;
+        }
         let of = |table: &str, decided: &str| {
             format!(
                 "SELECT i.card_id AS id FROM {table} i WHERE {decided} \

@@ -77,20 +77,26 @@ impl Tx<'_> {
         let Some(in_force) = self.maintenance()? else {
             return Ok(Allowance::All);
         };
-        let in_force = match self.connection {
-            AnyConnection::Postgres(c) if !in_force.is_on() => maintenance::table
-                .select(Maintenance::as_select())
-                .for_update()
-                .first(c)
-                .optional()?,
-            _ => Some(in_force),
-        };
-        Ok(in_force.map_or(Allowance::All, |in_force| in_force.allowance(now)))
+        let allowance = in_force.allowance(now);
+        match self.connection {
+            // Not before a step is due: whoever only looks keeps nobody waiting.
+            AnyConnection::Postgres(c) if allowance != Allowance::Nothing => {
+                let locked = maintenance::table
+                    .select(Maintenance::as_select())
+                    .for_update()
+                    .first(c)
+                    .optional()?;
+                // Whatever took its place meanwhile is seen at the next look.
+                Ok(locked.map_or(Allowance::Nothing, |in_force| in_force.allowance(now)))
+            }
+            _ => Ok(allowance),
+        }
     }
 
     /// Notes a step of a draining backlog. Once none waits, nothing is in force any more.
     pub fn note_drained(&mut self, now: i64, pause: i64) -> Result<(), StoreError> {
-        if self.count_waiting()? == 0 {
+        // The first one says it: counting a large backlog at every step would slow it down.
+        if self.waiting_since()?.is_none() {
             return self.end_maintenance();
         }
         diesel::update(maintenance::table)
@@ -101,15 +107,17 @@ impl Tx<'_> {
 
     /// Begins maintenance, or says anew why it is on.
     pub fn begin_maintenance(&mut self, reason: &str, now: i64) -> Result<(), StoreError> {
-        self.put_maintenance(reason, None, now)
+        let begun = self.by_actor(reason, None, now);
+        self.put_maintenance(&begun)
     }
 
     /// Ends maintenance and lets the backlog drain at this many deliveries a second.
     pub fn drain(&mut self, reason: &str, rate: i32, now: i64) -> Result<(), StoreError> {
-        self.put_maintenance(reason, Some(rate), now)?;
-        match self.count_waiting()? {
-            0 => self.end_maintenance(),
-            _ => Ok(()),
+        let drained = self.by_actor(reason, Some(rate), now);
+        self.put_maintenance(&drained)?;
+        match self.waiting_since()? {
+            None => self.end_maintenance(),
+            Some(_) => Ok(()),
         }
     }
 
@@ -119,25 +127,24 @@ impl Tx<'_> {
         Ok(())
     }
 
-    fn put_maintenance(
-        &mut self,
-        reason: &str,
-        drain_rate: Option<i32>,
-        now: i64,
-    ) -> Result<(), StoreError> {
-        let row = Maintenance {
+    /// Puts this in the place of what is in force.
+    pub(super) fn put_maintenance(&mut self, new: &Maintenance) -> Result<(), StoreError> {
+        self.end_maintenance()?;
+        on_backend!(self.connection, c => {
+            diesel::insert_into(maintenance::table)
+                .values((maintenance::id.eq(1), new))
+                .execute(c)
+        })?;
+        Ok(())
+    }
+
+    fn by_actor(&self, reason: &str, drain_rate: Option<i32>, now: i64) -> Maintenance {
+        Maintenance {
             reason: reason.to_owned(),
             operator: self.actor.name().to_owned(),
             at: now,
             drain_rate,
             next_at: 0,
-        };
-        self.end_maintenance()?;
-        on_backend!(self.connection, c => {
-            diesel::insert_into(maintenance::table)
-                .values((maintenance::id.eq(1), &row))
-                .execute(c)
-        })?;
-        Ok(())
+        }
     }
 }

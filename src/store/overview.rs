@@ -9,7 +9,7 @@ use diesel::{QueryableByName, sql_query};
 use super::connection::on_backend;
 use super::schema::{cards, notifications, outbox};
 use super::{JobState, Maintenance, StoreError, Tx};
-use crate::domain::JobKind;
+use crate::domain::{JobKind, TerminalState};
 
 /// So many of the latest rows are looked at.
 pub const LATEST: i64 = 100_000;
@@ -96,6 +96,18 @@ impl Tx<'_> {
             .select((cards::status, count_star()))
             .order(cards::status)
             .load(self.connection)?)
+    }
+
+    /// How many cards there are that have not ended, of one program or of all.
+    pub fn count_living(&mut self, program: Option<&str>) -> Result<i64, StoreError> {
+        let ended = cards::status.eq_any(TerminalState::ALL.map(TerminalState::word));
+        let mut living = cards::table
+            .filter(cards::status.is_null().or(diesel::dsl::not(ended)))
+            .into_boxed();
+        if let Some(program) = program {
+            living = living.filter(cards::program.eq(program));
+        }
+        Ok(living.count().get_result(self.connection)?)
     }
 
     /// What waits for somebody or something.

@@ -48,6 +48,11 @@ fn exported_cards_are_imported_elsewhere_without_a_number(
     assert_eq!((exported.code, &*exported.stdout), (0, ""), "{exported:?}");
     let lines = std::fs::read_to_string(file).unwrap();
     assert_eq!(lines.lines().count(), 4, "the living ones: {lines}");
+    // What the progress is measured by.
+    for (program, count) in [(None, 4), (Some("shop"), 2), (Some("other"), 0)] {
+        let living = app.store().read(|tx| tx.count_living(program));
+        assert_eq!(living.unwrap(), count);
+    }
     assert!(!lines.contains(NUMBER_1));
 
     for said in ["4 new, 0 known before", "0 new, 4 known before"] {

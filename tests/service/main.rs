@@ -144,6 +144,7 @@ mod processing_reloads;
 mod processing_rotation;
 mod production;
 mod rebuild;
+mod rebuild_told;
 mod refreshes;
 mod replay;
 mod reseal;

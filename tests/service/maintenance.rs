@@ -8,6 +8,7 @@ use serde_json::json;
 use tokenkeep::api::access::AccessRole;
 use tokenkeep::commands::Service;
 use tokenkeep::sandbox::Operation::DeleteCard;
+use tokenkeep::store::{Allowance, Store};
 
 use crate::support::audit::Watch;
 use crate::support::build::{plain, status};
@@ -133,6 +134,56 @@ fn a_backlog_drains_at_the_chosen_rate_and_then_at_full_speed(
     app.settle();
     second.stop().unwrap();
     println!("maintenance {backend:?}: {backlog} deliveries drain in 6 steps at {rate}");
+}
+
+/// A stopped app whose backlog of one delivery drains at one a second, and its store.
+pub fn draining(backend: Backend) -> (App, Store) {
+    let mut app = App::spawn(backend);
+    maintenance(&app, &["on", "--reason", "to see"]);
+    keep(&app, &plain(&[status("waits", Some(START), "ACTIVE")]));
+    let store = app.store().clone();
+    app.stop();
+    maintenance(&app, &["off", "--rate", "1"]);
+    (app, store)
+}
+
+const ONE: Allowance = Allowance::AtMost {
+    count: 1,
+    pause: 1000,
+};
+
+#[test]
+fn whoever_looks_before_a_step_is_due_waits_for_nobody() {
+    let (_app, store) = draining(Backend::Postgres);
+    let step = store.write(|tx| {
+        assert_eq!(tx.allowance(START)?, ONE);
+        tx.note_drained(START, 1000)
+    });
+    step.unwrap();
+    let at_work = store.write(|tx| {
+        assert_eq!(tx.allowance(START + 1000)?, ONE);
+        let looked = store.write(|tx| tx.allowance(START + 999));
+        assert_eq!(looked.unwrap(), Allowance::Nothing);
+        Ok(())
+    });
+    at_work.unwrap();
+}
+
+#[test]
+fn whoever_waits_for_a_step_while_maintenance_begins_takes_nothing() {
+    let (app, store) = draining(Backend::Postgres);
+    let waits = "SELECT count(*) AS number FROM pg_stat_activity \
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let allowed = std::thread::scope(|scope| {
+        let begun = store.write(|tx| {
+            tx.begin_maintenance("again", START)?;
+            let looks = scope.spawn(|| store.write(|tx| tx.allowance(START)));
+            wait_until("it waits", || app.database.number(waits) == 1);
+            Ok(looks)
+        });
+        begun.unwrap().join().unwrap()
+    });
+    assert_eq!(allowed.unwrap(), Allowance::Nothing);
 }
 
 #[rstest]

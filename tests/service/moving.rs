@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use rstest::rstest;
 use serde_json::{Value, json};
 use tokenkeep::sandbox::Operation::{Checkout, DeleteCard};
 use tokenkeep::sandbox::{Fault, Refresh};
-use tokenkeep::store::NewDelivery;
+use tokenkeep::settings::DatabaseUrl;
+use tokenkeep::store::{NewDelivery, Store};
 
+use crate::maintenance::draining;
 use crate::support::build::{NUMBER_1, plain, refresh, status};
 use crate::support::calls::{HOUR, Shop};
 use crate::support::commands::{Output, fed, tokenkeep};
@@ -176,6 +179,69 @@ fn a_database_in_use_or_with_rows_is_refused_and_left_as_it_is() {
     assert_eq!(in_use.code, 1, "{in_use:?}");
     assert!(in_use.stderr.contains("stop it first"), "{in_use:?}");
     assert_eq!(sql(&server).count("deliveries"), 2);
+}
+
+/// What is in force, with the rate at which a backlog drains.
+fn in_force(database: &TestDatabase) -> String {
+    let rate = "coalesce(CAST(drain_rate AS TEXT), 'on')";
+    let query = format!("SELECT reason || ', ' || {rate} AS text FROM maintenance");
+    sql(database).texts(&query).concat()
+}
+
+#[rstest]
+#[case(Backend::Sqlite, Backend::Postgres)]
+#[case(Backend::Postgres, Backend::Sqlite)]
+fn a_backlog_that_drains_goes_on_in_the_new_database_only(
+    #[case] from: Backend,
+    #[case] to: Backend,
+) {
+    let (app, store) = draining(from);
+    drop(store);
+    let target = TestDatabase::new(to);
+    let moved = migrate(&app.database, &target);
+    assert_eq!(moved.code, 0, "{moved:?}");
+    assert!(is_under_maintenance(&app.database));
+    assert_eq!(in_force(&target), "to see, 1");
+}
+
+#[rstest]
+#[case(Backend::Sqlite, Backend::Postgres)]
+#[case(Backend::Postgres, Backend::Sqlite)]
+fn a_move_whose_last_step_fails_never_leaves_two_databases_that_work(
+    #[case] from: Backend,
+    #[case] to: Backend,
+) {
+    let (app, store) = draining(from);
+    drop(store);
+    let (source, target) = (&app.database, &TestDatabase::new(to));
+    Store::migrate(&DatabaseUrl::parse(&target.url()).unwrap()).unwrap();
+
+    sql(source).refuse_commits("audit");
+    let failed = migrate(source, target);
+    assert_eq!(failed.code, 1, "{failed:?}");
+    assert!(!failed.stderr.contains("stays under"), "{failed:?}");
+    assert_eq!(in_force(source), "to see, 1", "as it was");
+    assert_eq!(sql(target).count("deliveries"), 0);
+    sql(source).accept_commits();
+
+    // Of a server nobody knows then whether it has done it.
+    sql(target).refuse_commits("audit");
+    let failed = migrate(source, target);
+    assert_eq!(failed.code, 1, "{failed:?}");
+    assert!(
+        failed
+            .stderr
+            .contains("stays under maintenance; move again"),
+        "{failed:?}"
+    );
+    assert!(in_force(source).starts_with("moved to"));
+    sql(target).accept_commits();
+    let again = migrate(source, target);
+    assert_eq!(again.code, 0, "{again:?}");
+    assert_eq!(sql(target).count("deliveries"), 1);
+    assert!(is_under_maintenance(source) && !is_under_maintenance(target));
+    assert_eq!(migrate(source, target).code, 2, "everything is there");
+    assert!(is_under_maintenance(source));
 }
 
 #[test]

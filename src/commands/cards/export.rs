@@ -32,7 +32,8 @@ pub fn run(common: &Common, args: &ExportArgs) -> Result<(), Failure> {
         ..CardFilter::default()
     };
     let mut out = BufWriter::new(output(args)?);
-    let bar = progress_of_cards(&store)?;
+    let program = args.program.as_deref();
+    let bar = progress_of_cards(store.read(|tx| tx.count_living(program))?);
     for page in Pages::new(&store, filter) {
         for row in page? {
             writeln!(out, "{}", line(&row.card))?;

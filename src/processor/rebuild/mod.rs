@@ -5,6 +5,7 @@
 
 mod inputs;
 mod registers;
+mod shown;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -91,25 +92,30 @@ impl Rebuild {
         }
     }
 
-    /// Recomputes a card that has a row, within one snapshot. What cannot be read is a difference.
-    pub fn card(&self, tx: &mut Tx<'_>, id: &CardId) -> Result<Rebuilt, StoreError> {
+    /// Recomputes a card within one snapshot; nothing where it has neither a row nor an input. What cannot
+    /// be read is a difference.
+    pub fn card(&self, tx: &mut Tx<'_>, id: &CardId) -> Result<Option<Rebuilt>, StoreError> {
         let stored = match tx.card(id) {
-            Ok(Some(row)) => row.card,
-            Ok(None) => return Ok(Rebuilt::without_row()),
-            Err(error) => return unreadable("state", error),
+            Ok(row) => row.map(|row| row.card),
+            Err(error) => return unreadable("state", error).map(Some),
         };
-        if stored.erased_at.is_some() {
-            return Ok(Rebuilt {
+        if let Some(erased) = stored.as_ref().filter(|card| card.erased_at.is_some()) {
+            return Ok(Some(Rebuilt {
                 extent: Extent::Erased,
-                not_kept: usize::try_from(stored.inputs_decided).unwrap_or(0),
+                not_kept: usize::try_from(erased.inputs_decided).unwrap_or(0),
                 differences: Vec::new(),
-            });
+            }));
         }
         let beside = tx.stored_beside(id)?;
-        match placed(tx, id, &self.policy) {
-            Ok(inputs) => Ok(self.compare(stored, &beside, inputs)),
-            Err(error) => unreadable("inputs", error),
-        }
+        let inputs = match placed(tx, id, &self.policy) {
+            Ok(inputs) => inputs,
+            Err(error) => return unreadable("inputs", error).map(Some),
+        };
+        Ok(match stored {
+            Some(stored) => Some(self.compare(stored, &beside, inputs)),
+            None if inputs.is_empty() => None,
+            None => Some(Rebuilt::without_row()),
+        })
     }
 
     fn compare(&self, stored: Card, beside: &StoredBeside, inputs: Vec<Placed>) -> Rebuilt {

@@ -2,7 +2,8 @@
 //!
 //! All or nothing: one snapshot is read, one transaction is written. Rows stay as they are, sealed
 //! under the same keys, with their ids and places in every order. Nobody else may be at work: what
-//! came in meanwhile would stay behind.
+//! came in meanwhile would stay behind. The source is committed first, and from then on it stays under
+//! maintenance: two databases never work with the same cards.
 //!
 //! Every table moves that the catalogue names, so that a new one cannot be forgotten. Two things do not: the list of
 //! schema steps, which is the target's own, and the maintenance that the move leaves behind.
@@ -16,7 +17,7 @@ use diesel::connection::SimpleConnection;
 
 use super::connection::{AnyConnection, Manager, on_backend};
 use super::cryptograms::LET_ALL_RUN_OUT;
-use super::{DatabaseUrl, Entry, StoreError, Tx, migrations};
+use super::{DatabaseUrl, Entry, Maintenance, StoreError, Tx, migrations};
 use crate::audit::{Act, Actor};
 use crate::jose::StorageKeys;
 
@@ -32,6 +33,22 @@ pub enum MoveError {
     NotEmpty(String, String),
     #[error("{0} does not arrive whole: nothing is moved")]
     NotWhole(String),
+    /// The target's commit failed; on a server it may have been done all the same.
+    #[error(
+        "the last step failed in {to}: {error}; {from} stays under maintenance; move again: it moves \
+         everything, or it says that {to} is not empty, and then everything is there"
+    )]
+    Unknown {
+        from: String,
+        to: String,
+        error: StoreError,
+    },
+    #[error("{error}; nothing is moved, but {from} stays under maintenance: {why}")]
+    NotLifted {
+        from: String,
+        error: Box<MoveError>,
+        why: StoreError,
+    },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -71,39 +88,68 @@ impl Moving<'_> {
         if let Some(table) = first_with_rows(&mut target, &tables)? {
             return Err(MoveError::NotEmpty(self.to.to_string(), table));
         }
-        let is_ours = self.begin_maintenance(&mut source, now)?;
-        let moved = self.copy(&mut source, &mut target, &tables, is_ours, now, progress);
-        if moved.is_err() {
-            target.roll_back();
-            source.roll_back();
-            if is_ours {
-                self.tx(&mut source).end_maintenance()?;
+        let before = self.begin_maintenance(&mut source, now)?;
+        // The source first: what it has handed over it no longer works with, whatever the target says.
+        let copied = self.copy(&mut source, &mut target, &tables, &before, now, progress);
+        let copied = copied.and_then(|counts| source.commit().map(|()| counts).map_err(Into::into));
+        let counts = match copied {
+            Ok(counts) => counts,
+            Err(error) => {
+                target.roll_back();
+                source.roll_back();
+                return Err(self.lift(&mut source, &before, error));
             }
-        }
-        moved
+        };
+        target.commit().map_err(|error| MoveError::Unknown {
+            from: self.from.to_string(),
+            to: self.to.to_string(),
+            error,
+        })?;
+        Ok(counts)
     }
 
     /// Before anything else: an end half-way leaves nothing that works. Whoever was under maintenance
-    /// before stays so; returns whether it is the move's own.
-    fn begin_maintenance(&self, source: &mut AnyConnection, now: i64) -> Result<bool, StoreError> {
+    /// before stays so; returns what was in force.
+    fn begin_maintenance(
+        &self,
+        source: &mut AnyConnection,
+        now: i64,
+    ) -> Result<Before, StoreError> {
         let reason = format!("moved to {}", self.to);
-        let mut tx = self.tx(source);
-        let before = tx.maintenance()?;
-        let is_ours = before.is_none_or(|before| before.reason == reason);
-        if is_ours {
-            source.begin()?;
-            self.tx(source).begin_maintenance(&reason, now)?;
-            source.commit()?;
-        }
-        Ok(is_ours)
+        let before = match self.tx(source).maintenance()? {
+            Some(before) if !before.is_on() => Before::Draining(before),
+            Some(before) if before.reason != reason => return Ok(Before::On),
+            _ => Before::Nothing,
+        };
+        source.begin()?;
+        self.tx(source).begin_maintenance(&reason, now)?;
+        source.commit()?;
+        Ok(before)
     }
 
+    /// Nothing was moved: the source works on as before. Returns why, and what else went wrong.
+    fn lift(&self, source: &mut AnyConnection, before: &Before, error: MoveError) -> MoveError {
+        let restored = source
+            .begin()
+            .and_then(|()| before.put_back(&mut self.tx(source)))
+            .and_then(|()| source.commit());
+        match restored {
+            Ok(()) => error,
+            Err(why) => MoveError::NotLifted {
+                from: self.from.to_string(),
+                error: Box::new(error),
+                why,
+            },
+        }
+    }
+
+    /// Writes everything into the target, and the marks of the move into the source; commits neither.
     fn copy(
         &self,
         source: &mut AnyConnection,
         target: &mut AnyConnection,
         tables: &[Table],
-        is_ours: bool,
+        before: &Before,
         now: i64,
         progress: Progress<'_>,
     ) -> Result<Vec<(String, u64)>, MoveError> {
@@ -135,19 +181,38 @@ impl Moving<'_> {
                 return Err(MoveError::NotWhole(name.clone()));
             }
         }
-        if is_ours {
-            self.tx(target).end_maintenance()?;
+        before.put_back(&mut self.tx(target))?;
+        if !matches!(before, Before::On) {
             counts.retain(|(name, _)| name != MAINTENANCE);
         }
         // Callers who wait are served even under maintenance.
         execute(source, LET_ALL_RUN_OUT)?;
-        target.commit()?;
-        source.commit()?;
         Ok(counts)
     }
 
     fn tx<'a>(&'a self, connection: &'a mut AnyConnection) -> Tx<'a> {
         Tx::new(connection, self.keys, self.writer, self.actor)
+    }
+}
+
+/// What was in force in the source when the move began.
+enum Before {
+    /// Nothing, or what an earlier attempt at the same move left behind.
+    Nothing,
+    /// A backlog that drains goes on with that, wherever it is afterwards.
+    Draining(Maintenance),
+    /// Somebody's maintenance: it stays, and moves too.
+    On,
+}
+
+impl Before {
+    /// Puts it in the place of the move's own maintenance.
+    fn put_back(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        match self {
+            Self::Nothing => tx.end_maintenance(),
+            Self::Draining(drain) => tx.put_maintenance(drain),
+            Self::On => Ok(()),
+        }
     }
 }
 

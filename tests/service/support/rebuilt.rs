@@ -13,7 +13,7 @@ pub fn rebuilt(store: &Store, policy: Policy) -> Vec<(CardId, Rebuilt)> {
     let card = |id: String| {
         let id = CardId::parse(&id).unwrap();
         let rebuilt = store.snapshot(|tx| rebuild.card(tx, &id)).unwrap();
-        (id, rebuilt)
+        (id, rebuilt.unwrap())
     };
     ids.into_iter().map(card).collect()
 }
@@ -25,7 +25,8 @@ pub fn assert_rebuilt(store: &Store, policy: Policy) -> usize {
         assert!(rebuilt.differences.is_empty(), "{id}: {rebuilt:#?}");
         assert_ne!(rebuilt.extent, Extent::Partly, "{id}: {rebuilt:#?}");
     }
-    assert!(store.read(|tx| tx.cards_without_row()).unwrap().is_empty());
+    let without_row = store.snapshot(|tx| tx.cards_without_row()).unwrap();
+    assert!(without_row.is_empty(), "{without_row:?}");
     cards.len()
 }
 

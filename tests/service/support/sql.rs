@@ -168,6 +168,36 @@ impl Sql<'_> {
         });
     }
 
+    /// Makes every transaction fail at its commit that inserts into a table. Two underscores begin what is
+    /// no table of the service's.
+    pub fn refuse_commits(&self, table: &str) {
+        self.execute(&match self.0 {
+            TestDatabase::Sqlite { .. } => format!(
+                "CREATE TABLE __none (id INTEGER PRIMARY KEY); \
+                 CREATE TABLE __refused (id INTEGER REFERENCES __none (id) \
+                 DEFERRABLE INITIALLY DEFERRED); \
+                 CREATE TRIGGER refuse_commits AFTER INSERT ON {table} \
+                 BEGIN INSERT INTO __refused VALUES (1); END"
+            ),
+            TestDatabase::Postgres { .. } => format!(
+                "CREATE FUNCTION refuse_commits() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN RAISE EXCEPTION 'refused by the test'; END $$; \
+                 CREATE CONSTRAINT TRIGGER refuse_commits AFTER INSERT ON {table} \
+                 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_commits()"
+            ),
+        });
+    }
+
+    /// Ends what [`Self::refuse_commits`] began.
+    pub fn accept_commits(&self) {
+        self.execute(match self.0 {
+            TestDatabase::Sqlite { .. } => {
+                "DROP TRIGGER refuse_commits; DROP TABLE __refused; DROP TABLE __none"
+            }
+            TestDatabase::Postgres { .. } => "DROP FUNCTION refuse_commits CASCADE",
+        });
+    }
+
     /// Takes the database away from the service: PostgreSQL cuts and refuses connections, of
     /// SQLite's tables two are not there.
     pub fn take_away(&self) {
