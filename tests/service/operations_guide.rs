@@ -12,7 +12,7 @@ use crate::support::{Backend, TestDatabase, wait_until};
 use crate::watch_rules::alerts;
 
 /// The tasks that alerts refer to by these names.
-const TASKS: [&str; 14] = [
+const TASKS: [&str; 15] = [
     "A card is declined after a refresh",
     "Rotate the payload key",
     "Mastercard cannot reach us",
@@ -27,6 +27,7 @@ const TASKS: [&str; 14] = [
     "Move to PostgreSQL",
     "Restore a backup",
     "Off-board a merchant",
+    "Erase a person's card",
 ];
 
 #[test]
