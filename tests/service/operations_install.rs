@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use rstest::rstest;
 
 use crate::support::database::alone_with_users;
-use crate::support::guide::{blocks, section};
+use crate::support::guide::{blocks, printed_by, section};
 use crate::support::stage::{GUIDE, addresses, free_addresses};
 use crate::support::{Backend, TestDatabase, leaks};
 
@@ -118,16 +118,7 @@ fn a_service_installed_by_the_guide_runs_in_production_on_files_that_are_its_own
         .unwrap();
     let log = fs::read_to_string(made.path().join("serve.log")).unwrap_or_default();
     leaks::keep("serve", log.as_bytes());
-    let [printed, complaints] =
-        [output.stdout, output.stderr].map(|told| String::from_utf8(told).unwrap());
-    leaks::keep("commands", complaints.as_bytes());
-    for line in printed.lines() {
-        match line.starts_with("tk_") {
-            true => leaks::look_for(line),
-            false => leaks::keep("commands", line.as_bytes()),
-        }
-    }
-    assert!(output.status.success(), "{printed}\n{complaints}\n{log}");
+    let printed = printed_by(&log, output);
     for promised in [
         "root:tokenkeep 640 environment",
         "tokenkeep:root 600 pgpass",
