@@ -130,6 +130,7 @@ mod moving_tables;
 mod operations;
 mod operations_doors;
 mod operations_guide;
+mod operations_install;
 mod operations_keys;
 mod operations_missed;
 mod operations_storage;

@@ -158,3 +158,26 @@ fn a_merchant_that_leaves_has_no_card_and_no_access_any_more(
     let revoked = "SELECT count(*) || '' AS text FROM api_keys WHERE revoked_at IS NOT NULL";
     assert_eq!(stage.text(revoked), "1");
 }
+
+#[rstest]
+fn a_persons_card_is_erased_once_it_is_deleted_there_and_a_held_one_is_not(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let mut stage = Stage::open(backend);
+    stage.card("person");
+    stage.card("disputed");
+    stage.set_variable("CARD", "person");
+    stage.set_variable("HELD", "disputed");
+
+    let [look, hold, erase, see] = stage.steps("Erase a person's card");
+    stage.take(&look);
+    stage.take(&hold);
+    stage.take(&erase);
+    stage.look(&see);
+    assert!(stage.sandbox.card("person").is_none());
+    let kept = "SELECT card_id AS text FROM tokens";
+    assert_eq!(stage.texts(kept), ["disputed"]);
+    let refused = stage.attempt(&["cards", "erase", "disputed"]);
+    assert!(refused.stderr.contains("on hold"), "{refused:?}");
+    assert!(stage.may_charge("disputed"));
+}

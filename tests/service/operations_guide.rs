@@ -12,8 +12,9 @@ use crate::support::{Backend, TestDatabase, wait_until};
 use crate::watch_rules::alerts;
 
 /// The tasks that alerts refer to by these names.
-const TASKS: [&str; 14] = [
+const TASKS: [&str; 16] = [
     "A card is declined after a refresh",
+    "Something seems to have been missed",
     "Rotate the payload key",
     "Mastercard cannot reach us",
     "Notifications are parked or quarantined",
@@ -27,6 +28,7 @@ const TASKS: [&str; 14] = [
     "Move to PostgreSQL",
     "Restore a backup",
     "Off-board a merchant",
+    "Erase a person's card",
 ];
 
 #[test]
@@ -77,6 +79,25 @@ fn what_is_not_run_by_tests_needs_an_administrator() {
     let lines = blocks.iter().filter(|(language, _)| language == "console");
     let lines = Vec::from_iter(lines.flat_map(|(_, lines)| lines));
     assert!(lines.len() <= 40, "{} lines are not run", lines.len());
+}
+
+#[test]
+fn no_command_of_postgres_is_given_an_address_that_may_hold_a_password() {
+    let blocks = blocks(&read(GUIDE));
+    let lines = blocks.iter().flat_map(|(_, lines)| lines);
+    let lines = lines.filter(|line| {
+        ["psql ", "pg_dump", "pg_restore"]
+            .iter()
+            .any(|by| line.contains(by))
+    });
+    let lines = Vec::from_iter(lines);
+    assert!(lines.len() >= 8, "{lines:?}");
+    for line in lines {
+        let is_without = ["$OWNER", "$ADMIN"]
+            .iter()
+            .any(|address| line.contains(&format!("--dbname=\"{address}\"")));
+        assert!(is_without, "{line}");
+    }
 }
 
 /// The names that constants of the source have, `Self("name")`.

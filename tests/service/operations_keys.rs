@@ -1,5 +1,8 @@
 //! The operator's guide about keys, certificates and the clock: each task as it is written.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use rstest::rstest;
 use tokenkeep::commands::Service;
 use tokenkeep::settings::Settings;
@@ -21,6 +24,8 @@ fn a_payload_key_gives_way_to_the_next_one_and_both_open_what_is_under_way(
     let next = "payload-2027";
     stage.set_variable("OLD", KID);
     stage.set_variable("NEW", next);
+    stage.put("keys/keys.toml", b"[aliases]\n");
+    let mode = |path: &str| fs::metadata(stage.path(path)).unwrap().permissions().mode() & 0o777;
 
     let [make, retire, see] = stage.steps("Rotate the payload key");
     stage.take(&make);
@@ -29,6 +34,8 @@ fn a_payload_key_gives_way_to_the_next_one_and_both_open_what_is_under_way(
     });
     stage.deliver(&refresh_under(&stage, "new", next, next));
     stage.take(&retire);
+    assert_eq!(mode("keys/keys.toml"), 0o640, "the service can read it");
+    assert_eq!(mode("keys/payload/payload-2027.pem") & 0o047, 0o040);
     stage.deliver(&refresh_under(&stage, "old", KID, KID));
     stage.look(&see);
     for card in ["new", "old"] {

@@ -6,7 +6,7 @@ use tokenkeep::telemetry::Clock;
 
 use crate::support::build::{plain, status};
 use crate::support::sql::sql;
-use crate::support::stage::Stage;
+use crate::support::stage::{Stage, addresses};
 use crate::support::{Backend, TestDatabase, wait_until};
 
 #[rstest]
@@ -78,7 +78,20 @@ fn everything_moves_to_the_other_database_and_goes_on_there(
         Backend::Postgres => Backend::Sqlite,
     };
     let target = TestDatabase::new(other);
-    stage.set_variable("TARGET", &target.url());
+    let [owner, app] = addresses(&target);
+    stage.set_variable("TARGET", &owner);
+    match other {
+        Backend::Postgres => {
+            target.make_users();
+            stage.set_variable("APP", &format!("{app}&connect_timeout=10"));
+        }
+        Backend::Sqlite => {
+            let [source, _] = addresses(&stage.database);
+            stage.set_variable("SOURCE", &source);
+            stage.set_variable("APP", &app);
+        }
+    }
+    stage.set_variable("ADMIN", &target.url());
 
     let [look, carry, switch, see] = stage.steps("Move to PostgreSQL");
     stage.take(&look);

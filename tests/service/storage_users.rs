@@ -1,7 +1,5 @@
 //! P-14: the users that `deploy/postgres/roles.sql` makes can do the service's work and nothing else.
 
-use std::sync::{Mutex, PoisonError};
-
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
 use serde_json::{Value, json};
@@ -16,7 +14,6 @@ use crate::support::commands::with;
 use crate::support::sql::sql;
 use crate::support::{App, Backend, START, TestDatabase, wait_until};
 
-const ROLES: &str = include_str!("../../deploy/postgres/roles.sql");
 const OWNER: &str = "tokenkeep_owner";
 const APP: &str = "tokenkeep_app";
 const PURGER: &str = "tokenkeep_purger";
@@ -54,13 +51,6 @@ const ATTEMPTS: [&str; 30] = [
     "SET ROLE tokenkeep_owner",
     "GRANT UPDATE ON audit TO tokenkeep_app",
 ];
-
-/// Makes the users. They are the whole server's: two who make them at once would stand in each other's way.
-fn make_users(database: &TestDatabase) {
-    static ONE_BY_ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE_BY_ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    sql(database).execute(ROLES);
-}
 
 fn as_user(database: &TestDatabase, user: &str, statement: &str) -> Result<(), String> {
     let mut connection = PgConnection::establish(&database.url_as(user)).unwrap();
@@ -157,7 +147,7 @@ fn p14_the_services_database_user_does_its_work_and_is_refused_everything_else()
     let mut shop = Shop::open(Backend::Postgres);
     // Made by another user: the file takes over what there is.
     shop.app.stop();
-    make_users(&shop.app.database);
+    shop.app.database.make_users();
     shop.app.settings.migrate_on_start = false;
     shop.app.settings.database_url = shop.app.database.url_as(APP);
     shop.app.start();
@@ -198,7 +188,7 @@ fn p14_the_services_database_user_does_its_work_and_is_refused_everything_else()
 fn a_right_that_is_missing_is_waited_for_and_nothing_is_lost() {
     let mut app = App::spawn(Backend::Postgres);
     app.stop();
-    make_users(&app.database);
+    app.database.make_users();
     app.settings.database_url = app.database.url_as(APP);
     app.start();
     sql(&app.database).execute("REVOKE INSERT ON notifications FROM tokenkeep_app");
@@ -216,7 +206,7 @@ fn a_right_that_is_missing_is_waited_for_and_nothing_is_lost() {
 #[test]
 fn the_owner_migrates_and_every_table_is_granted_what_it_is_used_for() {
     let database = TestDatabase::new(Backend::Postgres);
-    make_users(&database);
+    database.make_users();
     assert_eq!(
         run_as(&database, APP, &["cards", "list"]),
         2,
@@ -224,7 +214,7 @@ fn the_owner_migrates_and_every_table_is_granted_what_it_is_used_for() {
     );
     assert_eq!(run_as(&database, APP, &["migrate"]), 1, "others migrate");
     assert_eq!(run_as(&database, OWNER, &["migrate"]), 0);
-    make_users(&database);
+    database.make_users();
     assert_eq!(run_as(&database, APP, &["cards", "list"]), 0);
     let tables = "SELECT tablename::text AS text FROM pg_tables WHERE schemaname = 'public'";
     for table in sql(&database).texts(tables) {

@@ -2,6 +2,7 @@
 //! `tests/run` started.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
@@ -15,6 +16,15 @@ use super::leaks;
 pub enum Backend {
     Sqlite,
     Postgres,
+}
+
+const ROLES: &str = include_str!("../../../deploy/postgres/roles.sql");
+
+/// Until dropped nobody else makes the users: they are the whole server's, and two who make them at once
+/// would stand in each other's way.
+pub fn alone_with_users() -> MutexGuard<'static, ()> {
+    static ONE_BY_ONE: Mutex<()> = Mutex::new(());
+    ONE_BY_ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub enum TestDatabase {
@@ -53,6 +63,13 @@ impl TestDatabase {
     /// The address for another user of the PostgreSQL database.
     pub fn url_as(&self, user: &str) -> String {
         self.url().replace("//tokenkeep@", &format!("//{user}@"))
+    }
+
+    /// Makes the users of the PostgreSQL database, with their rights in the tables that there are.
+    pub fn make_users(&self) {
+        let _alone = alone_with_users();
+        let mut connection = PgConnection::establish(&self.url()).unwrap();
+        connection.batch_execute(ROLES).unwrap();
     }
 
     /// The file of a SQLite database.

@@ -2,7 +2,7 @@
 //! that they print.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use super::leaks;
 
@@ -93,6 +93,11 @@ pub fn run(commands: &str, folder: &Path, variables: &[(String, String)]) -> Str
         .envs(variables.iter().map(|(name, value)| (name, value)))
         .output()
         .unwrap();
+    printed_by(commands, output)
+}
+
+/// What commands printed, which must have succeeded; it is kept for the search for secrets.
+pub fn printed_by(commands: &str, output: Output) -> String {
     let [printed, complaints] =
         [output.stdout, output.stderr].map(|told| String::from_utf8(told).unwrap());
     leaks::keep("commands", complaints.as_bytes());

@@ -9,9 +9,11 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokenkeep::sandbox::{NewCard, Refresh, Sandbox, SandboxSettings};
+use tokenkeep::store::{DatabaseUrl, Store};
 
 use super::certificates::rsa_key;
 use super::commands::{Output, run};
+use super::database::alone_with_users;
 use super::guide::{self, Step};
 use super::raw::exchange;
 use super::sql::sql;
@@ -49,8 +51,16 @@ impl Stage {
         let folder = tempfile::tempdir().unwrap();
         let database = TestDatabase::new(backend);
         let [receiver, api] = free_addresses();
-        let environment = format!("DATABASE_URL='{}'\n", database.url());
+        let [owner, app] = addresses(&database);
+        if backend == Backend::Postgres {
+            database.make_users();
+            Store::migrate(&DatabaseUrl::parse(&owner).unwrap()).unwrap();
+            database.make_users();
+        }
+        let environment = format!("DATABASE_URL='{app}'\n");
         fs::write(folder.path().join("environment"), environment).unwrap();
+        let roles = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/postgres/roles.sql");
+        fs::copy(roles, folder.path().join("roles.sql")).unwrap();
         let keys = folder.path().join("keys");
         let generate = ["keys", "generate", "--bits", "2048", "--kid", KID, "--keys"];
         let mut generate = program(folder.path(), &generate);
@@ -64,7 +74,11 @@ impl Stage {
             send_to: Some(format!("http://{receiver}/notifications/card")),
             ..SandboxSettings::new(keys)
         });
-        let variables = [("API", format!("http://{api}"))];
+        let variables = [
+            ("API", format!("http://{api}")),
+            ("OWNER", owner),
+            ("ADMIN", database.url()),
+        ];
         Self {
             folder,
             database,
@@ -166,6 +180,7 @@ impl Stage {
 
     /// Runs commands as an operator does; returns what they printed.
     fn bash(&self, commands: &str) -> String {
+        let _alone = commands.contains("roles.sql").then(alone_with_users);
         let commands = format!("set -a; . ./environment; set +a\n{commands}");
         guide::run(&commands, self.folder.path(), &self.variables)
     }
@@ -176,9 +191,14 @@ impl Stage {
     }
 
     /// Runs the program in the folder.
-    pub fn tokenkeep(&self, arguments: &[&str]) -> Output {
+    pub fn attempt(&self, arguments: &[&str]) -> Output {
         let mut command = program(self.folder.path(), arguments);
-        let output = run(command.env("DATABASE_URL", self.database.url()), "");
+        run(command.env("DATABASE_URL", self.database.url()), "")
+    }
+
+    /// The same for what must succeed.
+    pub fn tokenkeep(&self, arguments: &[&str]) -> Output {
+        let output = self.attempt(arguments);
         assert_eq!(output.code, 0, "{output:?}");
         output
     }
@@ -264,6 +284,11 @@ impl Drop for Stage {
     }
 }
 
+/// The addresses of a database for the user that migrates and the one that serves; a file knows no users.
+pub fn addresses(database: &TestDatabase) -> [String; 2] {
+    ["tokenkeep_owner", "tokenkeep_app"].map(|user| database.url_as(user))
+}
+
 fn program(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command
@@ -274,7 +299,7 @@ fn program(folder: &Path, arguments: &[&str]) -> Command {
 }
 
 /// Two addresses of this machine that nobody listens at.
-fn free_addresses() -> [SocketAddr; 2] {
+pub fn free_addresses() -> [SocketAddr; 2] {
     let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     listeners.map(|listener| listener.local_addr().unwrap())
 }
