@@ -45,6 +45,8 @@ fn run(store: &Store, calls: &Calls, clock: &Clock, stopped: &Receiver<()>) {
         let now = clock.now();
         // A key set that was fetched anew has brought new keys.
         store.follow_keys(&calls.program_keys());
+        // Where nothing is opened for long nobody else looks whether a key was added.
+        calls.keyring();
         store.note_key_uses(now);
         if is_over || now.abs_diff(written_at) >= WRITE_EVERY {
             written_at = now;
