@@ -12,8 +12,9 @@ use crate::support::{Backend, TestDatabase, wait_until};
 use crate::watch_rules::alerts;
 
 /// The tasks that alerts refer to by these names.
-const TASKS: [&str; 14] = [
+const TASKS: [&str; 15] = [
     "A card is declined after a refresh",
+    "Something seems to have been missed",
     "Rotate the payload key",
     "Mastercard cannot reach us",
     "Notifications are parked or quarantined",
