@@ -194,7 +194,7 @@ fn checks(api: &Api, waiting: &Result<Waiting, Problem>) -> Vec<Check> {
         checks.push(check("processing", true)(stopped));
     }
     let refused = fault.map(|fault| format!("acts are refused: {fault}"));
-    let keyless = api.calls.keyring().is_empty();
+    let keyless = !api.payload_keys.is_loaded();
     let keyless =
         keyless.then(|| "no payload key is loaded: nothing encrypted is opened".to_owned());
     checks.extend([

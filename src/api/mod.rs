@@ -41,6 +41,7 @@ use actix_web::{ResponseError, web};
 
 use crate::dispatcher::Calls;
 use crate::domain::{MissedRules, Policy};
+use crate::jose::AnyKey;
 use crate::processor::{Trouble, Wake};
 use crate::receiver::Rejections;
 use crate::receiver::problem::Problem;
@@ -69,6 +70,8 @@ pub struct Api {
     pub trouble: Trouble,
     pub metrics: Metrics,
     pub calls: Calls,
+    /// Whether what is encrypted to us can be opened here.
+    pub payload_keys: AnyKey,
     pub streams: Streams,
     pub failures: Failures,
     pub rejections: Rejections,

@@ -6,7 +6,7 @@ use super::Common;
 use super::failure::Failure;
 use super::tables::{print_json, print_table};
 use crate::domain::Missed;
-use crate::store::{MOST_COUNTED, MissedCard, SilentProgram};
+use crate::store::{MOST_COUNTED, MissedCard, SilentProgram, SilentPrograms};
 use crate::telemetry::{Clock, timestamp};
 
 /// Cards of a kind that are shown.
@@ -24,30 +24,40 @@ pub fn run(common: &Common, as_json: bool) -> Result<(), Failure> {
     let rules = common.settings(Vec::new())?.missed_rules();
     let store = common.open_to_read("missed")?;
     let now = Clock::system().now();
-    let (findings, silent) = store.snapshot(|tx| {
+    let (findings, unjudged, silent) = store.snapshot(|tx| {
         let mut findings = Vec::new();
         for (kind, count) in tx.count_missed(&rules, now)? {
             let first = tx.missed_cards(kind, &rules, now, None, SHOWN)?;
             findings.push(Finding { kind, count, first });
         }
-        Ok((findings, tx.silent_programs(&rules, now)?))
+        let unjudged = tx.count_unjudged()?;
+        Ok((findings, unjudged, tx.silent_programs(&rules, now)?))
     })?;
     match as_json {
         true => print_json(&json!({
             "findings": Vec::from_iter(findings.iter().map(view)),
-            "silent": silent.as_ref().map(|silent| Vec::from_iter(silent.iter().map(silent_view))),
+            "notJudged": unjudged,
+            "silence": silence_word(&silent),
+            "silent": match &silent {
+                SilentPrograms::Judged(silent) => Vec::from_iter(silent.iter().map(silent_view)).into(),
+                _ => Value::Null,
+            },
         }))?,
         false => {
             for finding in &findings {
                 print(finding)?;
             }
-            print_silent(silent.as_deref());
+            print_unjudged(unjudged);
+            print_silent(&silent);
         }
     }
-    let is_well = findings.iter().all(|finding| finding.count == 0);
-    match is_well && silent.is_none_or(|silent| silent.is_empty()) {
-        true => Ok(()),
-        false => Err(Failure::unwell("something seems to have been missed")),
+    let is_silent = matches!(&silent, SilentPrograms::Judged(silent) if !silent.is_empty());
+    if is_silent || findings.iter().any(|finding| finding.count > 0) {
+        return Err(Failure::unwell("something seems to have been missed"));
+    }
+    match unjudged {
+        0 => Ok(()),
+        _ => Err(Failure::unwell("not all cards are judged yet")),
     }
 }
 
@@ -99,12 +109,38 @@ fn print(finding: &Finding) -> Result<(), Failure> {
     Ok(())
 }
 
-fn print_silent(silent: Option<&[SilentProgram]>) {
-    let Some(silent) = silent else {
+/// Tells of cards that are of no kind yet.
+fn print_unjudged(count: i64) {
+    if count > 0 {
+        let more = if count < MOST_COUNTED { "" } else { " or more" };
         println!(
-            "silence: not judged: a running serve that dispatches has not counted the latest hours"
+            "not judged whole: {count}{more} cards from before an upgrade: a running serve that dispatches looks \
+             at 200 a second"
         );
-        return;
+    }
+}
+
+fn silence_word(silent: &SilentPrograms) -> &'static str {
+    match silent {
+        SilentPrograms::NotAsked => "switched-off",
+        SilentPrograms::NotCounted => "not-judged",
+        SilentPrograms::Judged(_) => "judged",
+    }
+}
+
+fn print_silent(silent: &SilentPrograms) {
+    let silent = match silent {
+        SilentPrograms::NotAsked => {
+            println!("silence: switched off: missed.silent_hours is 0");
+            return;
+        }
+        SilentPrograms::NotCounted => {
+            println!(
+                "silence: not judged: a running serve that dispatches has not counted the latest hours"
+            );
+            return;
+        }
+        SilentPrograms::Judged(silent) => silent,
     };
     println!(
         "silence: programs that tell of far less than usual: {}",

@@ -46,6 +46,8 @@ fn run(store: &Store, calls: &Calls, clock: &Clock, stopped: &Receiver<()>) {
         let now = clock.now();
         // A key set that was fetched anew has brought new keys.
         store.follow_keys(&calls.program_keys());
+        // Where nothing is opened for long nobody else looks whether a key was added.
+        calls.keyring();
         store.note_key_uses(now);
         let is_due = |at: i64| now.abs_diff(at) >= WRITE_EVERY;
         if is_over || written_at.is_none_or(is_due) {

@@ -130,6 +130,7 @@ impl Service {
         let keyring = keys.payload.keyring();
         let record = ServiceRecord::start(&store, settings, &keyring, &clock, recorded)?;
 
+        let payload_keys = keys.any_payload_key(settings);
         let (hint, hints) = Hint::channel();
         let processor = Processor {
             store: store.clone(),
@@ -182,6 +183,7 @@ impl Service {
                 .map_or_else(Trouble::default, Running::trouble),
             metrics: metrics.clone(),
             calls,
+            payload_keys,
             streams: Streams::default(),
             failures: Failures::default(),
             rejections,

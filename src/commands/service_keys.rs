@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::keys::{exposed_files, is_beside_database, private_files};
 use super::service::StartError;
 use crate::dispatcher::ProgramClient;
-use crate::jose::{KeyDescription, KeyError, KeyFolder, StorageKeys};
+use crate::jose::{AnyKey, KeyDescription, KeyError, KeyFolder, StorageKeys};
 use crate::receiver::Transport;
-use crate::settings::{Environment, ProgramSettings, Settings};
+use crate::settings::{Environment, ProgramSettings, Role, Settings};
 use crate::store::Store;
 use crate::telemetry::{Clock, Metrics};
 
@@ -18,6 +18,16 @@ pub struct Keys {
     /// For what notifications bring, and for what answers bring.
     pub payload: KeyFolder,
     pub answers: KeyFolder,
+}
+
+impl Keys {
+    /// Whether a payload key is loaded where deliveries are opened, or else where answers are.
+    pub fn any_payload_key(&self, settings: &Settings) -> AnyKey {
+        match settings.has_role(Role::Process) {
+            true => self.payload.any_key(),
+            false => self.answers.any_key(),
+        }
+    }
 }
 
 /// Loads the keys of the key folder, and refuses in production what has no place there.

@@ -10,38 +10,48 @@ use super::page::{Fault, Frame, ROWS, html, lasting};
 use crate::api::refusals::WRONG_QUERY;
 use crate::api::views::next;
 use crate::domain::{Missed, MissedRules};
-use crate::store::{MOST_COUNTED, MissedCard, MissedCursor, SilentProgram, StoreError, Tx};
+use crate::store::{
+    MOST_COUNTED, MissedCard, MissedCursor, SilentProgram, SilentPrograms, StoreError, Tx,
+};
 
 /// What there is now.
 pub struct Findings {
     cards: Vec<(Missed, i64)>,
-    silent: Vec<SilentProgram>,
+    /// Cards that are not judged yet.
+    unjudged: i64,
+    silent: SilentPrograms,
 }
 
 impl Findings {
     pub fn read(tx: &mut Tx<'_>, rules: &MissedRules, now: i64) -> Result<Self, StoreError> {
         Ok(Self {
             cards: tx.count_missed(rules, now)?,
-            silent: tx.silent_programs(rules, now)?.unwrap_or_default(),
+            unjudged: tx.count_unjudged()?,
+            silent: tx.silent_programs(rules, now)?,
         })
     }
 }
 
 /// What of it needs a human.
 pub fn attention(findings: &Findings, now: i64) -> Vec<Attention> {
-    let silent = findings
-        .silent
-        .iter()
-        .map(|SilentProgram { program, silence }| Attention {
-            what: format!(
-                "{program} tells of little: {} lately, {} on a usual day, the last {} ago",
-                silence.lately,
-                silence.usual,
-                lasting((now - silence.since).max(0)),
-            ),
+    let silent = match &findings.silent {
+        SilentPrograms::Judged(silent) => silent.iter().map(|it| silence(it, now)).collect(),
+        SilentPrograms::NotCounted => vec![Attention {
+            what: "Whether programs are silent is not judged: the latest hours are not counted"
+                .to_owned(),
             place: "/console/notifications".to_owned(),
-            is_urgent: true,
-        });
+            is_urgent: false,
+        }],
+        SilentPrograms::NotAsked => Vec::new(),
+    };
+    let unjudged = (findings.unjudged > 0).then(|| Attention {
+        what: format!(
+            "Cards not judged yet whether something was missed: {}",
+            told(findings.unjudged)
+        ),
+        place: "/console/cards".to_owned(),
+        is_urgent: false,
+    });
     let cards = findings.cards.iter().filter(|(_, count)| *count > 0);
     let cards = cards.map(|(kind, count)| Attention {
         what: format!(
@@ -54,7 +64,20 @@ pub fn attention(findings: &Findings, now: i64) -> Vec<Attention> {
         // A token that has ended cannot be charged; the others stay as they are.
         is_urgent: *kind == Missed::TokenExpires,
     });
-    silent.chain(cards).collect()
+    silent.into_iter().chain(cards).chain(unjudged).collect()
+}
+
+fn silence(SilentProgram { program, silence }: &SilentProgram, now: i64) -> Attention {
+    Attention {
+        what: format!(
+            "{program} tells of little: {} lately, {} on a usual day, the last {} ago",
+            silence.lately,
+            silence.usual,
+            lasting((now - silence.since).max(0)),
+        ),
+        place: "/console/notifications".to_owned(),
+        is_urgent: true,
+    }
 }
 
 /// A count, which ends at some number.

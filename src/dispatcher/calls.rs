@@ -114,6 +114,7 @@ impl Calls {
         self.0.lanes.get(&self.0.policy.program_of(card)?)
     }
 
+    /// The keys that open answers, as they are in the folder now.
     pub(crate) fn keyring(&self) -> Arc<Keyring> {
         let mut keys = lock(&self.0.keys);
         // Refusals are recorded by the processor, which follows the same folder.

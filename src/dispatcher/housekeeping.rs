@@ -56,18 +56,23 @@ impl Housekeeping {
         if is_time(&mut self.erasures, ERASURES_EVERY) {
             erase_confirmed(calls, STEP, now)?;
         }
-        if is_time(&mut self.signs, SIGNS_EVERY) {
-            missed::note_signs(calls, STEP)?;
-        }
-        if is_time(&mut self.missed, MISSED_EVERY) {
-            missed::look(calls, now)?;
-        }
         if is_time(&mut self.slow, SLOW_EVERY) {
             store.write(|tx| tx.forget_answers(now - FORGET_AFTER))?;
             reconcile(calls, now)?;
             let relinking = |tx: &mut Tx<'_>| tx.cards_relinking(now - RELINKED_EVERY, STEP);
             let relinking = store.read(relinking)?;
             ask(calls, JobKind::ReadTokens, &relinking, now)?;
+        }
+        Ok(())
+    }
+
+    /// Looks, when it is time, at what seems to have been missed.
+    pub fn look_for_missed(&mut self, calls: &Calls) -> Result<(), StoreError> {
+        if is_time(&mut self.signs, SIGNS_EVERY) {
+            missed::note_signs(calls, STEP)?;
+        }
+        if is_time(&mut self.missed, MISSED_EVERY) {
+            missed::look(calls, calls.now())?;
         }
         Ok(())
     }

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::calls::Calls;
-use crate::domain::CardId;
-use crate::store::StoreError;
+use crate::domain::{CardId, Missed};
+use crate::store::{SilentPrograms, StoreError};
 
 /// Hours that are counted at one look: more of them only behind a pause of the service.
 const HOURS: usize = 24;
@@ -32,12 +32,20 @@ pub(super) fn look(calls: &Calls, now: i64) -> Result<(), StoreError> {
         let items = store.read(|tx| tx.items_of_hour(hour))?;
         store.write(|tx| tx.keep_hour(hour, &items))?;
     }
-    let counts = store.read(|tx| tx.count_missed(rules, now))?;
-    calls
-        .metrics()
-        .missed(counts.iter().map(|(kind, count)| (kind.name(), *count)));
-    let silent = store.read(|tx| tx.silent_programs(rules, now))?;
-    let silent = silent.map(|silent| BTreeSet::from_iter(silent.into_iter().map(|it| it.program)));
-    calls.metrics().silent(&rules.programs, silent.as_ref());
+    let (metrics, programs) = (calls.metrics(), &rules.programs);
+    let asked = |kind: &Missed| rules.time(*kind).is_some();
+    for kind in Missed::ALL.into_iter().filter(asked) {
+        let counts = store.read(|tx| tx.missed_by_program(kind, rules, now))?;
+        let counts = counts
+            .iter()
+            .map(|(program, count)| (program.as_deref(), *count));
+        metrics.missed(programs, kind.name(), counts);
+    }
+    metrics.unjudged(store.read(|tx| tx.count_unjudged())?);
+    let silent = match store.read(|tx| tx.silent_programs(rules, now))? {
+        SilentPrograms::Judged(silent) => Some(silent.into_iter().map(|it| it.program).collect()),
+        SilentPrograms::NotAsked | SilentPrograms::NotCounted => None,
+    };
+    metrics.silent(programs, silent.as_ref());
     Ok(())
 }

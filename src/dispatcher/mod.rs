@@ -120,9 +120,11 @@ fn run(calls: &Calls, hints: &Receiver<()>, stopping: &AtomicBool) {
     }
 }
 
-/// One look at what is due: nothing during maintenance. What callers of the API wait for is done even then.
+/// One look at what is due: during maintenance only what seems to have been missed, which makes no call. What
+/// callers of the API wait for is done even then.
 fn work(calls: &Calls, housekeeping: &mut Housekeeping) -> Result<usize, StoreError> {
     let in_force = calls.store().read(|tx| tx.maintenance())?;
+    housekeeping.look_for_missed(calls)?;
     if in_force.is_some_and(|in_force| in_force.is_on()) {
         return Ok(0);
     }

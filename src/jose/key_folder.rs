@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{KeyError, Keyring, OpenPolicy, PayloadKey, exposed_files};
@@ -22,11 +23,23 @@ pub enum Reload {
 /// Whether keys may be used; why that cannot be told now, if it cannot.
 pub type Admission = Result<Result<(), KeyError>, String>;
 
+/// Whether any key is loaded: told without a look at the folder, so that whoever asks waits for nothing.
+#[derive(Debug, Clone)]
+pub struct AnyKey(Arc<AtomicBool>);
+
+impl AnyKey {
+    /// Whether any is.
+    pub fn is_loaded(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// The key folder with the keyring last loaded from it.
 pub struct KeyFolder {
     folder: PathBuf,
     policy: OpenPolicy,
     keyring: Arc<Keyring>,
+    any: AnyKey,
     every: Option<Duration>,
     looked_at: Instant,
     seen: Vec<Seen>,
@@ -45,8 +58,10 @@ impl KeyFolder {
     ) -> Result<Self, KeyError> {
         // Before the keys: what changes meanwhile is seen at the next look.
         let seen = listing(&folder);
+        let keyring = Keyring::load(&folder, policy.clone())?;
         Ok(Self {
-            keyring: Arc::new(Keyring::load(&folder, policy.clone())?),
+            any: AnyKey(Arc::new(AtomicBool::new(!keyring.is_empty()))),
+            keyring: Arc::new(keyring),
             seen,
             waiting: None,
             folder,
@@ -67,6 +82,11 @@ impl KeyFolder {
     /// The keys to open with.
     pub fn keyring(&self) -> Arc<Keyring> {
         self.keyring.clone()
+    }
+
+    /// Whether any key is loaded, now and whenever it is asked.
+    pub fn any_key(&self) -> AnyKey {
+        self.any.clone()
     }
 
     /// Loads the keys anew if the folder changed, and asks `admit` whether they may be used, and tells it
@@ -98,6 +118,7 @@ impl KeyFolder {
         let is_first = match admit(&newer, is_first) {
             Ok(Ok(())) => {
                 log::info!("keys loaded anew: {} payload keys", newer.keys().count());
+                self.any.0.store(!newer.is_empty(), Ordering::Relaxed);
                 self.keyring = Arc::new(newer);
                 return Reload::Loaded;
             }

@@ -41,7 +41,7 @@ pub use jws_alg::JwsAlg;
 pub use key_description::{KeyDescription, KeyPurpose, NamedKey, days_left, named_keys};
 pub use key_error::KeyError;
 pub use key_exposure::{Exposed, exposed_files};
-pub use key_folder::{Admission, KeyFolder, Reload};
+pub use key_folder::{Admission, AnyKey, KeyFolder, Reload};
 pub use keyring::{Keyring, PayloadKey};
 pub use opening::OpenError;
 pub use sealing::{Place, SealError, StorageKeys, sealed_with};

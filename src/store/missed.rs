@@ -1,7 +1,7 @@
 //! Cards of which something seems to have been missed: found by columns that each decision writes, so
 //! that no question reads more than it shows, however many cards there are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -121,9 +121,11 @@ fn of_kind<'a>(kind: Missed, rules: &'a MissedRules, now: i64) -> Option<OfCards
     let up_to = |at: i64| sql::<Bool>(&format!("{column} <= {at}"));
     let cards = cards::table.into_boxed();
     Some(match kind {
+        // Once it has ended it has been missed, whatever was told of it, until that is long ago.
         Missed::TokenExpires => cards
             .filter(up_to(now + time))
-            .filter(cards::token_told_at.le(now - time)),
+            .filter(sql::<Bool>(&format!("{column} >= {}", now - time)))
+            .filter(cards::token_told_at.le(now - time).or(up_to(now))),
         Missed::CryptogramMissing => cards
             .filter(up_to(now - time))
             .filter(cards::program.eq_any(&rules.cryptogram_programs)),
@@ -148,6 +150,27 @@ impl Tx<'_> {
                 .limit(MOST_COUNTED)
                 .load(self.connection)?;
             counts.push((kind, found.len() as i64));
+        }
+        Ok(counts)
+    }
+
+    /// How many of the cards of a kind are of each program, [`MOST_COUNTED`] altogether at most.
+    pub fn missed_by_program(
+        &mut self,
+        kind: Missed,
+        rules: &MissedRules,
+        now: i64,
+    ) -> Result<BTreeMap<Option<String>, i64>, StoreError> {
+        let mut counts = BTreeMap::new();
+        let Some(query) = of_kind(kind, rules, now) else {
+            return Ok(counts);
+        };
+        let programs: Vec<Option<String>> = query
+            .select(cards::program)
+            .limit(MOST_COUNTED)
+            .load(self.connection)?;
+        for program in programs {
+            *counts.entry(program).or_default() += 1;
         }
         Ok(counts)
     }
@@ -209,9 +232,9 @@ impl Tx<'_> {
                 cards::token_told_at,
             ))
             .load(self.connection)?;
-        // A token that ends counts once it is near enough, and nothing was told for as long.
+        // A token that ends counts once it is near enough, and nothing was told for as long or it has ended.
         let since = |at: i64, told_at: i64| match (kind, rules.time(kind)) {
-            (Missed::TokenExpires, Some(time)) => (at - time).max(told_at + time),
+            (Missed::TokenExpires, Some(time)) => (told_at + time).clamp(at - time, at),
             _ => at,
         };
         let card = |(card_id, program, at, told_at): (String, Option<String>, i64, i64)| {
@@ -238,6 +261,16 @@ impl Tx<'_> {
             .limit(limit)
             .select(cards::id)
             .load(self.connection)?)
+    }
+
+    /// How many such cards there are, [`MOST_COUNTED`] at most: they are of no kind yet.
+    pub fn count_unjudged(&mut self) -> Result<i64, StoreError> {
+        let found: Vec<i32> = cards::table
+            .filter(sql::<Bool>("NOT signs_noted"))
+            .select(sql::<Integer>("1"))
+            .limit(MOST_COUNTED)
+            .load(self.connection)?;
+        Ok(found.len() as i64)
     }
 
     /// Notes the signs of these cards; as their beginning counts when anything last changed of the card. Of

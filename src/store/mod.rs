@@ -79,7 +79,7 @@ pub use resealing::{Renewed, Scanned};
 pub use retention::RetentionClass;
 pub use sealed_columns::{SEALED, SealedColumn};
 pub use timeline::{Happened, Moment, TimelineCursor};
-pub use traffic::SilentProgram;
+pub use traffic::{SilentProgram, SilentPrograms};
 pub use tx::Tx;
 
 use crate::audit::Actor;

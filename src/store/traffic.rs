@@ -30,6 +30,16 @@ pub struct SilentProgram {
     pub silence: Silence,
 }
 
+/// Which programs have fallen silent, where that is asked and can be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SilentPrograms {
+    /// The rules do not ask.
+    NotAsked,
+    /// The latest hours are not counted.
+    NotCounted,
+    Judged(Vec<SilentProgram>),
+}
+
 #[derive(QueryableByName)]
 struct OfProgram {
     #[diesel(sql_type = Text)]
@@ -116,19 +126,20 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The programs that have fallen silent; none at all while the count lags behind, or if the rules do
-    /// not ask.
+    /// The programs that have fallen silent.
     pub fn silent_programs(
         &mut self,
         rules: &MissedRules,
         now: i64,
-    ) -> Result<Option<Vec<SilentProgram>>, StoreError> {
-        let (Some(silence), Some(end)) = (rules.silence, self.counted_until()?) else {
-            return Ok(None);
+    ) -> Result<SilentPrograms, StoreError> {
+        let Some(silence) = rules.silence else {
+            return Ok(SilentPrograms::NotAsked);
         };
-        if end + LAG < (now - SETTLED_AFTER) / HOUR {
-            return Ok(None);
-        }
+        let latest = (now - SETTLED_AFTER) / HOUR;
+        let counted = self.counted_until()?;
+        let Some(end) = counted.filter(|end| end + LAG >= latest) else {
+            return Ok(SilentPrograms::NotCounted);
+        };
         let rows: Vec<(String, i64, i64)> = traffic::table
             .filter(traffic::hour.ge(silence.first_hour(end)))
             .filter(traffic::program.eq_any(&rules.programs))
@@ -143,6 +154,6 @@ impl Tx<'_> {
             let silence = silence.judge(&items, end)?;
             Some(SilentProgram { program, silence })
         });
-        Ok(Some(silent.collect()))
+        Ok(SilentPrograms::Judged(silent.collect()))
     }
 }

@@ -9,6 +9,7 @@ use tokenkeep::store::{MissedCard, MissedCursor};
 
 use crate::support::build::{NUMBER_1, NUMBER_2, plain, refresh, status};
 use crate::support::calls::{HOUR, MINUTE, SERVICE, program};
+use crate::support::commands::tokenkeep;
 use crate::support::sql::sql;
 use crate::support::{App, Backend, START, wait_until};
 
@@ -156,8 +157,27 @@ fn an_active_card_whose_token_ends_soon_is_found_unless_its_token_was_told_of_la
     assert_eq!(found(&app, Missed::TokenExpires), []);
     // It has ended meanwhile: it is found all the same.
     go_to(&app, now + 30 * DAY);
-    let ended = told(&[("registered", now + 30 * DAY)]);
+    let ended = told(&[("registered", SOON_ENDS)]);
     assert_eq!(found(&app, Missed::TokenExpires), ended);
+}
+
+#[rstest]
+fn a_token_that_has_ended_is_found_for_so_many_days_whatever_was_told_of_it(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let app = app(backend);
+    let told_at = SOON_ENDS - 10 * DAY;
+    go_to(&app, told_at);
+    app.deliver(&plain(&[refresh("card", told_at, NUMBER_1, SOON)]));
+    go_to(&app, SOON_ENDS - 1);
+    assert_eq!(found(&app, Missed::TokenExpires), []);
+    let since = told(&[("card", SOON_ENDS)]);
+    for later in [0, 30 * DAY] {
+        go_to(&app, SOON_ENDS + later);
+        assert_eq!(found(&app, Missed::TokenExpires), since);
+    }
+    go_to(&app, SOON_ENDS + 30 * DAY + 1);
+    assert_eq!(found(&app, Missed::TokenExpires), [], "long ago");
 }
 
 #[rstest]
@@ -259,8 +279,9 @@ fn a_kind_whose_time_is_0_is_not_looked_for(
 }
 
 #[rstest]
-fn cards_from_before_the_signs_were_kept_are_found_once_a_service_has_run(
+fn cards_from_before_the_signs_were_kept_are_found_once_a_service_has_run_even_during_maintenance(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+    #[values(false, true)] is_maintained: bool,
 ) {
     let mut app = app(backend);
     app.deliver(&plain(&[
@@ -275,6 +296,10 @@ fn cards_from_before_the_signs_were_kept_are_found_once_a_service_has_run(
          UPDATE cards SET state = 'broken' WHERE id = 'damaged'",
     );
     go_to(&app, START + 60 * DAY);
+    if is_maintained {
+        let on = ["maintenance", "on", "--reason", "an upgrade"];
+        assert_eq!(tokenkeep(&app.database, &on).code, 0);
+    }
     app.start();
     let without = "SELECT count(*) AS number FROM cards WHERE NOT signs_noted";
     wait_until("all signs are noted", || app.database.number(without) == 0);

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokenkeep::api::access::AccessRole;
 use tokenkeep::domain::Missed;
 use tokenkeep::sandbox::CardStatus;
+use tokenkeep::settings::Role;
 use tokenkeep::telemetry::Clock;
 
 use crate::commands_reconcile::PROGRAM;
@@ -115,6 +116,55 @@ fn check_data_tells_a_silent_program_with_what_is_usual(
     let text = run(&app, &["check", "--data"]);
     let told = "shop: 0 lately, 120 on a usual day, the last before 20";
     assert!(text.stdout.contains(told), "{}", text.stdout);
+}
+
+#[rstest]
+fn cards_that_are_not_judged_yet_are_told_and_all_is_not_well(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let mut app = app(backend);
+    app.deliver(&plain(&[status("card", Some(START), "ACTIVE")]));
+    app.stop();
+    app.database
+        .execute("UPDATE cards SET signs_noted = FALSE; DELETE FROM traffic");
+    let text = run(&app, &["check", "--data"]);
+    assert_eq!(text.code, 1, "{text:?}");
+    for told in ["not judged whole: 1 cards", "silence: not judged: "] {
+        assert!(text.stdout.contains(told), "{told}: {}", text.stdout);
+    }
+    let json = run(&app, &["check", "--data", "--json"]).json();
+    assert_eq!(
+        (&json["notJudged"], &json["silence"], &json["silent"]),
+        (&json!(1), &json!("not-judged"), &Value::Null)
+    );
+    // A process that does not dispatch does not look at them.
+    app.settings.roles = vec![Role::Receive];
+    app.start();
+    let visitor = app.sign_in(&app.new_key(AccessRole::Ops, "night-shift"));
+    let overview = visitor.page("/console");
+    for line in [
+        "Cards not judged yet whether something was missed: 1",
+        "Whether programs are silent is not judged",
+    ] {
+        assert!(overview.contains(line), "{line}: {overview}");
+    }
+}
+
+#[rstest]
+fn silence_that_is_switched_off_is_told_as_that(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let app = App::spawn(backend);
+    let off = [("TOKENKEEP_MISSED__SILENT_HOURS", "0")];
+    let text = with(&app.database, &["check", "--data"], &off);
+    assert_eq!(text.code, 0, "{text:?}");
+    let told = "silence: switched off: missed.silent_hours is 0\n";
+    assert!(text.stdout.ends_with(told), "{}", text.stdout);
+    let json = with(&app.database, &["check", "--data", "--json"], &off).json();
+    assert_eq!(
+        (&json["silence"], &json["silent"]),
+        (&json!("switched-off"), &Value::Null)
+    );
 }
 
 #[rstest]

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use rstest::rstest;
 use serde_json::json;
-use tokenkeep::store::SilentProgram;
+use tokenkeep::store::{SilentProgram, SilentPrograms};
 
 use crate::missed::{DAY, app};
 use crate::support::build::{plain, status};
@@ -40,7 +40,7 @@ fn counted(app: &App, hour: i64) -> Vec<String> {
     ))
 }
 
-fn silent(app: &App) -> Option<Vec<SilentProgram>> {
+fn silent(app: &App) -> SilentPrograms {
     let rules = app.settings.missed_rules();
     app.store()
         .read(|tx| tx.silent_programs(&rules, now(app)))
@@ -96,14 +96,16 @@ fn each_hour_that_is_over_is_counted_once_by_the_program_of_the_cards(
 fn a_program_that_tells_of_far_less_than_usual_is_silent_and_one_without_history_is_not(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
-    let app = app(backend);
+    let mut app = app(backend);
     count(&app);
     let end = START_HOUR;
     // The last day is missing of the one, nothing of the others that would be.
     fill(&app.database, "shop", end - 24, 14, 2);
     fill(&app.database, "bank", end, 15, 2);
     fill(&app.database, "gone-from-the-settings", end - 24, 14, 2);
-    let found = silent(&app).unwrap();
+    let SilentPrograms::Judged(found) = silent(&app) else {
+        panic!("it is not judged");
+    };
     let told = |it: &SilentProgram| (it.program.clone(), it.silence.usual, it.silence.since);
     let expected = vec![("shop".to_owned(), 48, (end - 24) * HOUR)];
     assert_eq!(Vec::from_iter(found.iter().map(told)), expected);
@@ -111,12 +113,14 @@ fn a_program_that_tells_of_far_less_than_usual_is_silent_and_one_without_history
     fill(&app.database, "shop", end - 24, 7, 2);
     assert_eq!(
         silent(&app),
-        Some(Vec::new()),
+        SilentPrograms::Judged(Vec::new()),
         "nothing is usual after a week"
     );
     // Whoever does not count cannot judge.
     app.advance(4 * HOUR);
-    assert_eq!(silent(&app), None);
+    assert_eq!(silent(&app), SilentPrograms::NotCounted);
+    app.settings.missed.silent_hours = 0;
+    assert_eq!(silent(&app), SilentPrograms::NotAsked);
 }
 
 #[rstest]
@@ -124,7 +128,10 @@ fn the_metrics_tell_of_each_kind_and_of_silence_and_no_scrape_looks_for_them(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
     let mut app = app(backend);
+    let registered = app.put("/v1/cards/three", &json!({ "program": "shop" }));
+    assert_eq!(registered.status, 201, "{}", registered.text);
     app.deliver(&plain(&[
+        status("three", Some(START), "SUSPENDED"),
         status("one", Some(START), "SUSPENDED"),
         status("two", Some(START), "SUSPENDED"),
     ]));
@@ -133,7 +140,8 @@ fn the_metrics_tell_of_each_kind_and_of_silence_and_no_scrape_looks_for_them(
         let of = |line: &str| line.strip_prefix(series)?.trim().parse().ok();
         text.lines().find_map(of)
     };
-    let suspended = r#"tokenkeep_missed_cards{kind="suspended-long"}"#;
+    let suspended = r#"tokenkeep_missed_cards{program="none",kind="suspended-long"}"#;
+    let of_shop = r#"tokenkeep_missed_cards{program="shop",kind="suspended-long"}"#;
     wait_until("it has been looked", || gauge(&app, suspended).is_some());
     assert_eq!(gauge(&app, suspended), Some(0));
     app.advance(30 * DAY);
@@ -146,8 +154,12 @@ fn the_metrics_tell_of_each_kind_and_of_silence_and_no_scrape_looks_for_them(
     app.start();
     wait_until("it has been looked", || gauge(&app, suspended).is_some());
     assert_eq!(gauge(&app, suspended), Some(2));
-    let zero = r#"tokenkeep_missed_cards{kind="token-expires"}"#;
+    assert_eq!(gauge(&app, of_shop), Some(1));
+    let zero = r#"tokenkeep_missed_cards{program="bank",kind="token-expires"}"#;
     assert_eq!(gauge(&app, zero), Some(0));
+    wait_until("all are judged", || {
+        gauge(&app, "tokenkeep_unjudged_cards") == Some(0)
+    });
     let of = |program| format!(r#"tokenkeep_program_silent{{program="{program}"}}"#);
     wait_until("silence is judged", || gauge(&app, &of("shop")).is_some());
     assert_eq!(gauge(&app, &of("shop")), Some(1));

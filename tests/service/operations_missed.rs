@@ -19,7 +19,8 @@ fn a_card_that_missed_its_resumption_is_found_and_put_right(
         .sandbox
         .set_status("asleep", CardStatus::Suspended)
         .unwrap();
-    wait_until("it is suspended", || !stage.may_charge("asleep"));
+    let noted = "SELECT count(*) AS number FROM cards WHERE suspended_since IS NOT NULL";
+    wait_until("it is suspended", || stage.database.number(noted) == 1);
     stage.sandbox.send_to(None);
     stage
         .sandbox

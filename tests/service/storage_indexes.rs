@@ -152,18 +152,23 @@ fn what_the_console_asks_is_answered_from_an_index_without_sorting(
 }
 
 /// What is asked of what seems to have been missed. Times stand in the text, as they do in what is asked.
-const MISSED: [(&str, &str); 7] = [
+const MISSED: [(&str, &str); 9] = [
     (
-        "SELECT 1 FROM cards WHERE token_ends_at <= 500 AND token_told_at <= 100 LIMIT 10000",
+        "SELECT 1 FROM cards WHERE token_ends_at <= 500 AND token_ends_at >= 100 \
+         AND (token_told_at <= 100 OR token_ends_at <= 300) LIMIT 10000",
         "cards_by_token_end",
     ),
     (
-        "SELECT id FROM cards WHERE token_ends_at <= 500 AND token_told_at <= 100 \
-         ORDER BY token_ends_at, id LIMIT 50",
+        "SELECT id FROM cards WHERE token_ends_at <= 500 AND token_ends_at >= 100 \
+         AND (token_told_at <= 100 OR token_ends_at <= 300) ORDER BY token_ends_at, id LIMIT 50",
         "cards_by_token_end",
     ),
     (
         "SELECT 1 FROM cards WHERE suspended_since <= 500 LIMIT 10000",
+        "cards_suspended",
+    ),
+    (
+        "SELECT program FROM cards WHERE suspended_since <= 500 LIMIT 10000",
         "cards_suspended",
     ),
     (
@@ -183,6 +188,10 @@ const MISSED: [(&str, &str); 7] = [
     ),
     (
         "SELECT id FROM cards WHERE NOT signs_noted ORDER BY id LIMIT 200",
+        "cards_without_signs",
+    ),
+    (
+        "SELECT 1 FROM cards WHERE NOT signs_noted LIMIT 10000",
         "cards_without_signs",
     ),
 ];

@@ -254,3 +254,43 @@ fn without_its_database_a_service_still_tells_its_metrics_but_not_what_is_read_t
     sql(&app.database).bring_back();
     wait_until("it is told again", || told("tokenkeep_backlog 0"));
 }
+
+/// What a text tells of items held of this verdict and reason.
+fn held(metrics: &Metrics, verdict: &str, hold: &str) -> Option<i64> {
+    let series = format!("tokenkeep_held_items{{verdict=\"{verdict}\",hold=\"{hold}\"}} ");
+    let text = metrics.text();
+    let mut lines = text.lines();
+    lines.find_map(|line| line.strip_prefix(&series)?.parse().ok())
+}
+
+#[test]
+fn what_is_held_is_told_with_its_number_by_several_scrapes_at_once() {
+    let metrics = Metrics::new();
+    let counts = [("parked".to_owned(), Some("unknown-card".to_owned()), 7)];
+    let scrape = || {
+        for _ in 0..1_000 {
+            metrics.held(&counts);
+            assert_eq!(held(&metrics, "parked", "unknown-card"), Some(7));
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(scrape);
+        scope.spawn(scrape);
+    });
+}
+
+#[test]
+fn where_nothing_is_held_or_queued_0_is_told_and_while_it_is_not_known_nothing() {
+    let metrics = Metrics::new();
+    metrics.held(&[("parked".to_owned(), Some("unknown-card".to_owned()), 7)]);
+    metrics.held(&[]);
+    assert_eq!(held(&metrics, "parked", "unknown-card"), Some(0));
+    assert_eq!(held(&metrics, "quarantined", "unknown-key"), Some(0));
+    let none_dead = "tokenkeep_outbox_jobs{kind=\"get_card\",state=\"dead\"} 0";
+    metrics.jobs(&[("get_card", "dead", 2)]);
+    metrics.jobs(&[]);
+    assert!(metrics.text().contains(none_dead));
+    metrics.database_unknown();
+    assert_eq!(held(&metrics, "parked", "unknown-card"), None);
+    assert!(!metrics.text().contains("tokenkeep_outbox_jobs{"));
+}

@@ -7,7 +7,7 @@ use tokenkeep::settings::Role;
 use crate::support::build::{CARD, plain, status};
 use crate::support::key_folder::KeyFolder;
 use crate::support::sql::sql;
-use crate::support::{App, Backend, START, wait_until};
+use crate::support::{App, Backend, START, keys, wait_until};
 
 /// The names of the checks, and what is wrong: name, whether it is required, why.
 fn checks(app: &App) -> (Vec<String>, Vec<(String, bool, String)>) {
@@ -100,10 +100,10 @@ fn a_delivery_that_waits_for_long_and_a_missing_key_are_told_and_stop_nothing(
     }
     let storage = "storage = \"demo-storage\"";
     std::fs::write(folder.path().join("keys.toml"), storage).unwrap();
-    let app = App::spawn_with(backend, |settings| {
-        settings.keys = folder.path().to_owned();
-        settings.roles = vec![Role::Receive];
-    });
+    let mut app = folder.spawn(backend);
+    app.stop();
+    app.settings.roles = vec![Role::Receive];
+    app.start();
     one_more(&app);
     app.advance(60_000);
     let keyless = "no payload key is loaded: nothing encrypted is opened".to_owned();
@@ -112,6 +112,12 @@ fn a_delivery_that_waits_for_long_and_a_missing_key_are_told_and_stop_nothing(
     app.advance(1_000);
     let late = "a delivery has waited to be decided for 61 s".to_owned();
     let late = ("backlog".to_owned(), false, late);
-    assert_eq!(checks(&app).1, [late, keyless]);
+    assert_eq!(checks(&app).1, [late.clone(), keyless]);
     assert_eq!(ready(&app), 200);
+    // A key that is added is taken up though nothing is opened here.
+    for file in keys().join("payload").read_dir().unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), payload.join(file.file_name())).unwrap();
+    }
+    wait_until("the key is loaded", || checks(&app).1 == [late.clone()]);
 }

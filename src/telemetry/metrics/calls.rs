@@ -6,7 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::Metrics;
-use super::described::{Label, Reading, Registering, Values, listed};
+use super::described::{Label, Reading, Registering, Values, listed, set_counts};
 
 const KINDS: [&str; 6] = [
     "cryptogram",
@@ -150,12 +150,17 @@ impl Metrics {
 
     /// How many calls of the outbox are of each kind and state. What is not named has none.
     pub fn jobs(&self, counts: &[(&'static str, &'static str, i64)]) {
-        self.calls.jobs.clear();
-        for (kind, state, count) in counts {
-            let (kind, state) = (listed(kind, &KINDS), listed(state, &STATES));
-            let labels = JobLabels { kind, state };
-            self.calls.jobs.get_or_create(&labels).set(*count);
-        }
+        let labels = |kind: &str, state: &str| JobLabels {
+            kind: listed(kind, &KINDS),
+            state: listed(state, &STATES),
+        };
+        let all = KINDS
+            .iter()
+            .flat_map(|kind| STATES.iter().map(move |state| labels(kind, state)));
+        let counted = counts
+            .iter()
+            .map(|(kind, state, count)| (labels(kind, state), *count));
+        set_counts(&self.calls.jobs, all, counted);
     }
 
     /// For how many seconds the first of the deletions is not confirmed.

@@ -1,9 +1,13 @@
 //! A registry that keeps of each metric what it means: the encoded text lacks those without a sample.
 
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
 /// A metric and what it means.
@@ -128,6 +132,24 @@ impl Adding<'_> {
             None => registry.register(name, self.meaning, metric.clone()),
         }
         metric
+    }
+}
+
+/// Sets gauges to what was counted, those of `all` of which nothing was counted to 0: a series that comes and
+/// goes cannot be compared with itself. Added up before anything is set: several scrapes may do it at once.
+pub(super) fn set_counts<L>(
+    gauges: &Family<L, Gauge>,
+    all: impl Iterator<Item = L>,
+    counted: impl Iterator<Item = (L, i64)>,
+) where
+    L: Clone + Eq + Hash,
+{
+    let mut sums: HashMap<L, i64> = all.map(|labels| (labels, 0)).collect();
+    for (labels, count) in counted {
+        *sums.entry(labels).or_default() += count;
+    }
+    for (labels, sum) in sums {
+        gauges.get_or_create(&labels).set(sum);
     }
 }
 

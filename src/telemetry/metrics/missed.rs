@@ -7,7 +7,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::Metrics;
-use super::described::{Label, Registering, Values, listed};
+use super::described::{Label, Reading, Registering, Values, listed, set_counts};
 
 const KINDS: [&str; 4] = [
     "token-expires",
@@ -16,9 +16,13 @@ const KINDS: [&str; 4] = [
     "digits-disagree",
 ];
 
-/// A kind of what seems to have been missed.
+/// The program of cards that are of none of the settings.
+const NO_PROGRAM: &str = "none";
+
+/// A program of the settings or none, and a kind of what seems to have been missed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KindLabel {
+struct CardLabels {
+    program: String,
     kind: &'static str,
 }
 
@@ -30,7 +34,8 @@ struct ProgramLabel {
 
 #[derive(Clone)]
 pub(super) struct MissedCards {
-    cards: Family<KindLabel, Gauge>,
+    cards: Family<CardLabels, Gauge>,
+    unjudged: Reading,
     silent: Family<ProgramLabel, Gauge>,
 }
 
@@ -40,14 +45,30 @@ impl MissedCards {
             cards: to
                 .metric(
                     "missed_cards",
-                    "Cards of which something seems to have been missed, by kind; 10000 is as many or more",
+                    "Cards of which something seems to have been missed, by program and kind",
                 )
-                .labels(&[Label {
-                    name: "kind",
-                    values: Values::OneOf(&KINDS),
-                }])
-                .advice("`check --data` lists them and says what to do.")
+                .labels(&[
+                    Label {
+                        name: "program",
+                        values: Values::Each("program of the settings, and `none`"),
+                    },
+                    Label {
+                        name: "kind",
+                        values: Values::OneOf(&KINDS),
+                    },
+                ])
+                .advice(
+                    "No more than 10000 of a kind are counted. `check --data` lists them and says what \
+                     to do.",
+                )
                 .add(Family::default()),
+            unjudged: to
+                .metric(
+                    "unjudged_cards",
+                    "Cards from before an upgrade of which it is not known yet whether something was missed",
+                )
+                .advice("Up to 10000. A running service looks at 200 of them a second until there is none.")
+                .add(Reading::default()),
             silent: to
                 .metric(
                     "program_silent",
@@ -63,13 +84,33 @@ impl MissedCards {
 }
 
 impl Metrics {
-    /// How many cards there are of each kind of what seems to have been missed.
-    pub fn missed(&self, counts: impl Iterator<Item = (&'static str, i64)>) {
-        for (kind, count) in counts {
-            let kind = listed(kind, &KINDS);
-            let cards = self.missed.cards.get_or_create(&KindLabel { kind });
-            cards.set(count);
-        }
+    /// Cards of a kind of what seems to have been missed, by program; of those that are not of one of
+    /// `programs`, the programs of the settings, together.
+    pub fn missed<'a>(
+        &self,
+        programs: &[String],
+        kind: &'static str,
+        counts: impl Iterator<Item = (Option<&'a str>, i64)>,
+    ) {
+        let kind = listed(kind, &KINDS);
+        let labels = |program: Option<&str>| {
+            let is_known = |program: &&str| programs.iter().any(|known| known == program);
+            CardLabels {
+                program: program.filter(is_known).unwrap_or(NO_PROGRAM).to_owned(),
+                kind,
+            }
+        };
+        let all = programs
+            .iter()
+            .map(|program| labels(Some(program)))
+            .chain([labels(None)]);
+        let counted = counts.map(|(program, count)| (labels(program), count));
+        set_counts(&self.missed.cards, all, counted);
+    }
+
+    /// So many cards are not judged yet.
+    pub fn unjudged(&self, cards: i64) {
+        self.missed.unjudged.set(Some(cards));
     }
 
     /// Which of the programs of the settings are silent; of none is told while that cannot be judged.

@@ -7,7 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::Metrics;
-use super::described::{Label, Reading, Registering, Values, listed};
+use super::described::{Label, Reading, Registering, Values, listed, set_counts};
 
 /// Seconds, up to a backlog of an hour.
 const APPLIED_SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 10.0, 60.0, 3600.0];
@@ -38,6 +38,9 @@ const HOLD: Label = Label {
     name: "hold",
     values: Values::OneOf(&HOLDS),
 };
+
+/// The verdicts of what is held.
+const HELD: [&str; 2] = ["parked", "quarantined"];
 
 /// The verdict on an item, and why it is held if it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -78,7 +81,7 @@ impl Processing {
                 .labels(&[
                     Label {
                         name: "verdict",
-                        values: Values::OneOf(&["parked", "quarantined"]),
+                        values: Values::OneOf(&HELD),
                     },
                     HOLD,
                 ])
@@ -150,11 +153,14 @@ impl Metrics {
 
     /// How many items are held: verdict, what holds them, how many. What is not named has none.
     pub fn held(&self, counts: &[(String, Option<String>, i64)]) {
-        self.processing.held.clear();
-        for (verdict, hold, count) in counts {
-            let labels = labels(verdict, hold.as_deref());
-            self.processing.held.get_or_create(&labels).inc_by(*count);
-        }
+        let all = HELD.iter().flat_map(|verdict| {
+            let of_hold = move |hold: &&'static str| labels(verdict, Some(hold));
+            HOLDS.iter().map(of_hold)
+        });
+        let counted = counts
+            .iter()
+            .map(|(verdict, hold, count)| (labels(verdict, hold.as_deref()), *count));
+        set_counts(&self.processing.held, all, counted);
     }
 }
 
