@@ -92,7 +92,7 @@ fn put_wrong(stage: &Stage, backend: Backend) {
         Backend::Postgres => {
             let sql = sql(&stage.database);
             sql.execute(
-                "CREATE SCHEMA ahead; \
+                "CREATE SCHEMA ahead; GRANT USAGE ON SCHEMA ahead TO PUBLIC; \
                  CREATE FUNCTION ahead.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS \
                  $$ SELECT pg_catalog.clock_timestamp() + interval '2 days' $$",
             );
