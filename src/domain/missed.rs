@@ -1,7 +1,7 @@
 //! What seems to have been missed of a card: the kinds, their thresholds, and what of a card tells.
 
 use super::card::digits_differ;
-use super::{Card, Precedence, Rank, SilenceRules, Status};
+use super::{Card, Precedence, Rank, SilenceRules, Status, TokenStatus};
 
 /// A kind of card of which something seems to have been missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,18 +109,37 @@ impl Signs {
     pub fn of(card: &Card) -> Self {
         let is_living = card.terminal.is_none();
         let status = card.known_status().filter(|_| is_living);
-        let token = card.token.as_ref();
-        let told = token.filter(|token| token.rank != Rank::LOWEST);
+        let (token_ends_at, token_told_at) = match card.tokens.is_empty() {
+            true => of_the_token(card),
+            false => of_its_tokens(card),
+        };
         Self {
-            token_ends_at: token
-                .filter(|_| status == Some(Status::Active))
-                .and_then(|token| token.expiry?.ends_at()),
-            token_told_at: told.map_or(0, |token| token.received_at),
+            token_ends_at: token_ends_at.filter(|_| status == Some(Status::Active)),
+            token_told_at,
             is_suspended: status == Some(Status::Suspended),
             lacks_cryptogram: card.cryptogram_is_due(),
             digits_disagree: is_living && digits_disagree(card),
         }
     }
+}
+
+/// When a card's one token ends, and when it was last told of.
+fn of_the_token(card: &Card) -> (Option<i64>, i64) {
+    let token = card.token.as_ref();
+    let ends_at = token.and_then(|token| token.expiry?.ends_at());
+    let told = token.filter(|token| token.rank != Rank::LOWEST);
+    (ends_at, told.map_or(0, |token| token.received_at))
+}
+
+/// The same of the ACTIVE one that ends first, where a card has tokens of its own.
+fn of_its_tokens(card: &Card) -> (Option<i64>, i64) {
+    let active = card.tokens.iter();
+    let active = active.filter(|token| token.status() == Some(&TokenStatus::Active));
+    let ends = active.filter_map(|token| Some((token.expiry?.ends_at()?, token.read)));
+    let first = ends.min_by_key(|(ends_at, _)| *ends_at);
+    first.map_or((None, 0), |(ends_at, read)| {
+        (Some(ends_at), read.map_or(0, Rank::time))
+    })
 }
 
 /// A refresh is suspected, or the item that set the token named other digits itself.

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use rstest::rstest;
 use serde_json::json;
 use tokenkeep::domain::{
-    Card, CardId, ContractStatus, Decision, EventKind, Input, Job, JobKind, Policy, Rank,
-    ReadToken, Registration, SeenToken, Status, TerminalState, TokenCommand, TokenCommandDone,
-    TokenStatus, TokensOfCard, TokensRead, decide, may_charge, reasons, warnings,
+    Card, CardId, ContractStatus, Decision, EventKind, Expiry, Input, Job, JobKind, Policy, Rank,
+    ReadToken, Registration, SeenToken, Signs, Status, TerminalState, TokenCommand,
+    TokenCommandDone, TokenStatus, TokensOfCard, TokensRead, decide, may_charge, reasons, warnings,
 };
 
 use crate::support::NOW;
@@ -385,4 +385,34 @@ fn a_contract_that_nobody_knows_there_is_warned_of() {
     assert_eq!(warnings(holder.card())[0].name(), "not-found-there");
     holder.read(AT + 2, &[("one", Active)]);
     assert!(warnings(holder.card()).is_empty());
+}
+
+#[test]
+fn of_tokens_of_its_own_the_active_one_that_ends_first_tells_when_something_was_missed() {
+    let mut holder = Holder::new(TokensOfCard::Many, &["one", "two", "three"]);
+    let tokens = [
+        ("one", Active, ("12", "2031")),
+        ("two", Active, ("03", "2029")),
+        ("three", Suspended, ("01", "2027")),
+    ];
+    let tokens = tokens.map(|(id, status, (month, year))| ReadToken {
+        expiry: Expiry::parse(month, year),
+        ..reading(id, status)
+    });
+    holder.decide(Input::TokensRead(TokensRead {
+        card_id: id(),
+        rank: Rank::timed(AT),
+        received_at: AT,
+        tokens: tokens.into(),
+        moved: vec![],
+        missing: vec![],
+        is_not_there: false,
+    }));
+    let signs = Signs::of(holder.card.as_ref().unwrap());
+    let ends_at = Expiry::parse("03", "2029").unwrap().ends_at();
+    assert_eq!(signs.token_ends_at, ends_at);
+    assert_eq!((signs.token_told_at, signs.is_suspended), (AT, false));
+    holder.read(AT + 1, &[("one", Suspended), ("two", Suspended)]);
+    let signs = Signs::of(holder.card.as_ref().unwrap());
+    assert_eq!((signs.token_ends_at, signs.is_suspended), (None, true));
 }

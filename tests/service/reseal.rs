@@ -95,7 +95,7 @@ fn reseal_and_kill(database: &TestDatabase, keys: &KeyFolder, kills: usize) -> V
 
 /// How long anything may take: ten thousand cards take longer than others.
 fn patience() -> Duration {
-    Duration::from_secs(if is_full() { 300 } else { 30 })
+    Duration::from_secs(if is_full() { 300 } else { 120 })
 }
 
 /// Waits until everything sent is decided.
