@@ -35,7 +35,10 @@ fn a_service_whose_database_was_down_goes_on_by_itself(
 ) {
     let stage = Stage::open(backend);
     stage.card("card");
-    let notification = plain(&[status("card", Some(Clock::system().now()), "SUSPENDED")]);
+    // Mastercard says the same when it is asked: whichever comes first.
+    stage.sandbox.send_to(None);
+    let notification = stage.sandbox.set_status("card", CardStatus::Suspended);
+    let notification = notification.unwrap();
     let [look, see] = stage.steps("The database is down or full");
     sql(&stage.database).take_away();
     stage.take(&look);
