@@ -93,7 +93,7 @@ pub(super) fn write(
     let mut answer = match answered.answer {
         Ok(answer) => answer,
         Err(failure) => {
-            let ended = fail(tx, job, card_id, &failure, now)?;
+            let ended = fail(tx, calls, job, card_id, &failure, now)?;
             return Ok((ended, None));
         }
     };
@@ -102,7 +102,7 @@ pub(super) fn write(
             may_have_arrived: true,
             ..not_made("no-cryptogram")
         };
-        return Ok((fail(tx, job, card_id, &failure, now)?, None));
+        return Ok((fail(tx, calls, job, card_id, &failure, now)?, None));
     };
     let card = tx.card(card_id)?.map(|row| row.card);
     let data = answer.data.clone();
@@ -187,6 +187,7 @@ fn ending(
 /// A failed call. One that Checkout does not accept asks Get Card what is true of the card.
 fn fail(
     tx: &mut Tx<'_>,
+    calls: &Calls,
     job: &ClaimedJob,
     card_id: &CardId,
     failure: &CallFailure,
@@ -200,7 +201,7 @@ fn fail(
         };
         tx.queue_job(card_id, &job, None, now)?;
     }
-    let mut ending = after_failure(job, failure, now);
+    let mut ending = after_failure(calls, job, failure, now);
     if job.is_of_caller() {
         // Nobody waits for it any more; whoever comes next makes a call of its own.
         ending.state = JobState::Dead;

@@ -23,6 +23,7 @@ pub enum Reload {
 pub type Admission = Result<Result<(), KeyError>, String>;
 
 /// The key folder with the keyring last loaded from it.
+#[derive(Clone)]
 pub struct KeyFolder {
     folder: PathBuf,
     policy: OpenPolicy,
@@ -31,7 +32,7 @@ pub struct KeyFolder {
     looked_at: Instant,
     seen: Vec<Seen>,
     /// Loaded, but not admitted, and whether nobody was told so yet.
-    waiting: Option<(Keyring, bool)>,
+    waiting: Option<(Arc<Keyring>, bool)>,
     /// In production: the private files that lie outside of the folders for them.
     production: Option<Vec<PathBuf>>,
 }
@@ -85,7 +86,7 @@ impl KeyFolder {
             self.seen = listing;
             self.waiting = None;
             match self.load_newer() {
-                Ok(newer) => self.waiting = Some((newer, true)),
+                Ok(newer) => self.waiting = Some((Arc::new(newer), true)),
                 Err(error) => {
                     log::error!("the key folder changed, the keys in use stay: {error}");
                     return Reload::Refused;
@@ -98,7 +99,7 @@ impl KeyFolder {
         let is_first = match admit(&newer, is_first) {
             Ok(Ok(())) => {
                 log::info!("keys loaded anew: {} payload keys", newer.keys().count());
-                self.keyring = Arc::new(newer);
+                self.keyring = newer;
                 return Reload::Loaded;
             }
             Ok(Err(error)) => {
