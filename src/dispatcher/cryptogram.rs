@@ -194,7 +194,13 @@ fn fail(
     now: i64,
 ) -> Result<Ended, StoreError> {
     let is_unknown = matches!(failure.status, Some(400 | 404));
-    if failure.class == FailureClass::Refused && is_unknown {
+    // Of a card that ended meanwhile nothing is to be settled.
+    if failure.class == FailureClass::Refused
+        && is_unknown
+        && tx
+            .card(card_id)?
+            .is_some_and(|row| row.card.terminal.is_none())
+    {
         let job = Job {
             kind: JobKind::GetCard,
             not_before: now,

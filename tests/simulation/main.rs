@@ -17,7 +17,11 @@
 )]
 
 #[path = "../domain/support/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "the rules' own tests use the rest")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the rules' own tests use the rest"
+)]
 mod support;
 
 mod faults;

@@ -6,7 +6,7 @@ use std::path::Path;
 use diesel::sql_types::{BigInt, Integer, Nullable, Text};
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
 use serde_json::Value;
-use tokenkeep::domain::{CardId, CryptogramState};
+use tokenkeep::domain::{CardId, CryptogramState, Status};
 use tokenkeep::store::Store;
 
 use crate::history::{Decided, History};
@@ -64,10 +64,11 @@ pub struct Job {
     pub next_at: i64,
     #[diesel(sql_type = Nullable<Integer>)]
     pub number_version: Option<i32>,
+    #[diesel(sql_type = Integer)]
+    priority: i32,
 }
 
-const JOBS: &str =
-    "SELECT id, kind, card_id, state, attempts, fence, next_at, number_version FROM outbox";
+const JOBS: &str = "SELECT id, kind, card_id, state, attempts, fence, next_at, number_version, priority FROM outbox";
 /// Everything decided for a card after a place, in the order of decision.
 const DECIDED: &str = "\
     SELECT card_order AS place, 'notification' AS kind, id, verdict, delivery_sequence AS at, NULL AS asked_for \
@@ -334,8 +335,10 @@ impl Oracle {
                 made_for.is_some_and(|made| Some(&*made.number) == number && made.card == id),
                 || format!("{id} keeps a cryptogram of another number or card"),
             )?;
-            ensure(actual.status == Some("ACTIVE"), || {
-                format!("{id} keeps a cryptogram, but is not ACTIVE")
+            let status = card.status.as_ref().map(|status| status.value);
+            let is_usable = status != Some(Status::Suspended) && card.terminal.is_none();
+            ensure(is_usable, || {
+                format!("{id} keeps a cryptogram, but is suspended or has ended")
             })?;
         }
         match card.terminal {
@@ -393,7 +396,9 @@ impl Oracle {
                     .cards
                     .get(card_id)
                     .is_some_and(|seen| seen.history.state().is_terminal);
-                let may_be = !has_ended || state == "running" || kind == "delete_card";
+                // What an operator wants is made once more all the same.
+                let is_wanted = job.priority < 0;
+                let may_be = !has_ended || is_wanted || state == "running" || kind == "delete_card";
                 ensure(may_be, || {
                     format!("{kind} of {card_id} is {state}, but the card has ended")
                 })?;

@@ -45,10 +45,10 @@ pub fn random_item(random: &mut Random, card: usize, now: i64, earlier: Option<i
         4..=6 => earlier.or(Some(now)),
         _ => Some(now - back(random)),
     };
-    let word = match random.below(60) {
+    let word = match random.below(240) {
         0 => "CANCELLED",
-        1..=3 => "LOST",
-        4..=18 => "SUSPENDED",
+        1..=8 => "LOST",
+        9..=60 => "SUSPENDED",
         _ => "ACTIVE",
     };
     let mut item = reports(word, time.unwrap_or_default());

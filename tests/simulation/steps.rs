@@ -25,14 +25,14 @@ impl Sim {
         self.pass(1 + 7 * self.below(100) as i64);
         let place = self.below(WORKERS);
         match self.below(100) {
-            0..=27 => self.mail(place),
-            28..=47 => self.process(place),
-            48..=66 => self.dispatch(place),
+            0..=22 => self.mail(place),
+            23..=41 => self.process(place),
+            42..=66 => self.dispatch(place),
             67..=72 => self.make_one_in_hand(place),
             73..=75 => self.register(place),
-            76 => self.delete(place),
-            77 => self.command(place),
-            78..=82 => self.credentials(place),
+            76 if self.once_in(3) => self.delete(place),
+            77 if self.once_in(2) => self.command(place),
+            76..=82 => self.credentials(place),
             83..=86 => self.replay(place),
             87..=88 => self.retry(place),
             89..=95 => self.let_time_pass(),
@@ -374,7 +374,7 @@ impl Sim {
     }
 
     fn go_down_or_up(&self) {
-        let is_down = !self.is_down.get() && self.once_in(2);
+        let is_down = !self.is_down.get() && self.once_in(3);
         self.is_down.set(is_down);
         self.note(&format!(
             "Mastercard is {}",

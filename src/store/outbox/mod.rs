@@ -79,6 +79,8 @@ struct NewJob<'a> {
     command_order: Option<i64>,
 }
 
+/// Why a call of an ended card is dropped.
+const CARD_ENDED: &str = "the card has ended";
 /// The priority of a call that an operator wants at once: it is tried even while the others wait.
 const WANTED: i32 = -1;
 
@@ -190,9 +192,7 @@ impl Tx<'_> {
             self.end_deactivations(&card.id, now)?;
         }
         let delete = JobKind::DeleteCard.name();
-        self.discard(&card.id, "the card has ended", now, |kind, _| {
-            kind != delete
-        })?;
+        self.discard(&card.id, CARD_ENDED, now, |kind, _| kind != delete)?;
         if state == Some(TerminalState::Cancelled) {
             let parked = outbox::table
                 .filter(outbox::open_key.eq(open_key(JobKind::DeleteCard, &card.id, None)))
