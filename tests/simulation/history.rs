@@ -1,6 +1,6 @@
 //! What was decided of a card so far, and the state that follows from it by the reference model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Integer, Nullable, Text};
@@ -9,8 +9,9 @@ use tokenkeep::domain::MaskedFields;
 use crate::post::Sealing;
 use crate::sim::Sim;
 use crate::support::State;
-use crate::support::item::Token;
+use crate::support::item::{Item, Token};
 use crate::support::model::{Told, state_of, timed};
+use crate::verdicts::{self, Judged};
 
 /// Milliseconds by which an event time may lie ahead of its receipt.
 const AHEAD: i64 = 600_000;
@@ -25,7 +26,7 @@ pub struct Decided {
     #[diesel(sql_type = Text)]
     id: String,
     #[diesel(sql_type = Text)]
-    pub verdict: String,
+    verdict: String,
     /// Of a notification its delivery's sequence, else the time that counts.
     #[diesel(sql_type = BigInt)]
     at: i64,
@@ -50,6 +51,12 @@ pub struct History {
     state: State,
     number_version: u32,
     was_terminal: bool,
+    /// What effective items say, with the one that said it.
+    known: BTreeMap<String, String>,
+    /// The items that changed something.
+    changed: BTreeSet<String>,
+    /// The item that arrived last, with what it says if it could be read.
+    latest: Option<((i64, usize), Option<String>)>,
 }
 
 impl History {
@@ -85,7 +92,7 @@ impl History {
     pub fn add(&mut self, sim: &Sim, card: &str, decided: &Decided) -> Result<(), String> {
         self.place = decided.place;
         match &*decided.kind {
-            "notification" => self.notified(sim, decided),
+            "notification" => self.notified(sim, card, decided)?,
             "registration" => self.register(sim, card, decided.at),
             "get_card" => {
                 let told = self.answer(sim, card, decided.at)?;
@@ -108,7 +115,7 @@ impl History {
         told.ok_or_else(|| format!("an answer of {card} was decided that nobody gave"))
     }
 
-    fn notified(&mut self, sim: &Sim, decided: &Decided) {
+    fn notified(&mut self, sim: &Sim, card: &str, decided: &Decided) -> Result<(), String> {
         let (delivery, index) = decided.id.rsplit_once('.').unwrap();
         let kept = sim.kept.borrow();
         let kept = &kept[delivery];
@@ -136,7 +143,62 @@ impl History {
                 Sealing::Broken => true,
             },
         };
+        let verdict = self.judge(decided, &told, &sent.item, (decided.at, place));
         self.told.insert(decided.id.clone(), told);
+        match decided.verdict == verdict {
+            true => Ok(()),
+            false => Err(format!(
+                "{} of {card} is {}, but deserves {verdict}",
+                decided.id, decided.verdict
+            )),
+        }
+    }
+
+    /// The verdict that an item deserves here.
+    fn judge(
+        &mut self,
+        decided: &Decided,
+        told: &Told,
+        item: &Item,
+        place: (i64, usize),
+    ) -> &'static str {
+        let is_untimed = told.rank.1;
+        let is_told_apart = !is_untimed;
+        let said = Item {
+            time: item.time.filter(|_| is_told_apart),
+            // A refresh has a reason of its own.
+            remark: item
+                .refresh
+                .as_ref()
+                .map_or(item.remark, |_| "TOKEN_REFRESH"),
+            ..item.clone()
+        };
+        let identity = (!told.is_unreadable).then(|| format!("{said:?}"));
+        let owner = identity.as_ref().and_then(|said| self.known.get(said));
+        let judged = Judged {
+            told,
+            identity: identity.as_ref(),
+            is_known: is_told_apart && owner.is_some_and(|owner| *owner != decided.id),
+            changed_before: self.changed.contains(&decided.id),
+            latest: self.latest.as_ref().and_then(|(_, said)| said.as_ref()),
+        };
+        let before: Vec<&Told> = self.told.values().collect();
+        let masked = &self.registered.masked;
+        let (verdict, changed) = verdicts::verdict(&judged, &self.state, &before, masked);
+        if changed {
+            self.changed.insert(decided.id.clone());
+        }
+        if self
+            .latest
+            .as_ref()
+            .is_none_or(|(latest, _)| *latest <= place)
+        {
+            self.latest = Some((place, identity.clone()));
+        }
+        if let Some(said) = identity.filter(|_| is_told_apart && verdict != "duplicate") {
+            self.known.insert(said, decided.id.clone());
+        }
+        verdict
     }
 
     /// A registration fills what nobody has told, and the first one counts.

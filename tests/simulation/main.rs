@@ -32,6 +32,7 @@ mod oracle;
 mod post;
 mod sim;
 mod steps;
+mod verdicts;
 mod worker;
 
 use std::collections::BTreeMap;

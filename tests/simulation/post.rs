@@ -28,6 +28,26 @@ pub struct Sent {
     pub sealing: Sealing,
 }
 
+impl Sent {
+    /// For the trace.
+    pub fn line(&self) -> String {
+        let Item {
+            time,
+            masked,
+            refresh,
+            remark,
+            ..
+        } = &self.item;
+        let status = status_word(&self.item.status);
+        let refresh = refresh
+            .as_ref()
+            .map(|token| (&token.number[11..], &token.expiry));
+        let masked: Vec<&Value> = masked.values().collect();
+        let (card, sealing) = (&self.card, self.sealing);
+        format!("{card} {status} {time:?} {refresh:?} {masked:?} {remark} {sealing:?}")
+    }
+}
+
 /// Token numbers of no real card.
 pub fn number(card: usize, which: usize) -> String {
     format!("52047400000{card}{:04}", 1001 + which)

@@ -102,6 +102,9 @@ impl Sim {
             items.len(),
             if is_encrypted { ", encrypted" } else { "" }
         ));
+        for sent in &items {
+            self.note(&format!("  {}", sent.line()));
+        }
         self.count("deliveries");
         let new = NewDelivery {
             id: id.clone(),
