@@ -143,6 +143,7 @@ impl History {
                 Sealing::Broken => true,
             },
         };
+        sim.count("verdicts");
         let verdict = self.judge(decided, &told, &sent.item, (decided.at, place));
         self.told.insert(decided.id.clone(), told);
         match decided.verdict == verdict {

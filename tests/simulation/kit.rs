@@ -41,8 +41,7 @@ pub struct Kit {
     /// Without the late key.
     pub early: KeyFolder,
     pub all: Arc<Keyring>,
-    /// One program for each worker: its other side knows who calls.
-    pub programs: Vec<(ProgramSettings, mastercard::Client)>,
+    program: (ProgramSettings, mastercard::Client),
     pub signer: JwsSigner,
     pub payload: [(&'static str, Vec<u8>); 2],
     pub settings: Settings,
@@ -73,10 +72,9 @@ impl Kit {
             (kid, fs::read(repository().join(file)).unwrap())
         });
         let signer = repository().join("src/sandbox/keys/payload-verification.pem");
-        let programs = (0..WORKERS).map(|worker| program(worker, &some, &clock_of(&wall)));
         let all = Keyring::load(&repository().join("keys"), OpenPolicy::default()).unwrap();
         Rc::new(Self {
-            programs: programs.collect(),
+            program: program(&some, &clock_of(&wall)),
             early: KeyFolder::load(some.clone(), OpenPolicy::default(), None).unwrap(),
             all: Arc::new(all),
             signer: JwsSigner::from_pem(&fs::read(signer).unwrap(), None).unwrap(),
@@ -119,6 +117,13 @@ impl Kit {
         }
     }
 
+    /// The program that is called, with its client.
+    pub fn callable(&self) -> (String, ProgramSettings, ProgramClient) {
+        let (settings, client) = &self.program;
+        let client = ProgramClient::Checkout(client.clone());
+        (PROGRAM.to_owned(), settings.clone(), client)
+    }
+
     /// An empty database of a seed's own, in the place of the one before.
     pub fn new_database(&self) -> PathBuf {
         let path = self.folder.path().join("seed.db");
@@ -159,7 +164,7 @@ fn copy_keys(to: &Path) {
     fs::write(to.join("keys.toml"), settings).unwrap();
 }
 
-fn program(worker: usize, keys: &Path, clock: &Clock) -> (ProgramSettings, mastercard::Client) {
+fn program(keys: &Path, clock: &Clock) -> (ProgramSettings, mastercard::Client) {
     let mut program: ProgramSettings = serde_json::from_value(json!({
         "kind": "mastercard-checkout",
         "base_url": "http://127.0.0.1:1",
@@ -172,9 +177,7 @@ fn program(worker: usize, keys: &Path, clock: &Clock) -> (ProgramSettings, maste
         "concurrency": 4,
     }))
     .unwrap();
-    let answer =
-        move |method: &str, url: &str, body: &[u8]| other_side::answer(worker, method, url, body);
-    program.connection.other_side = Some(OtherSide::from_fn(answer));
+    program.connection.other_side = Some(OtherSide::from_fn(other_side::answer));
     let KindSettings::MastercardCheckout(checkout) = &program.kind else {
         panic!("it is a program of Checkout");
     };
@@ -189,14 +192,6 @@ fn program(worker: usize, keys: &Path, clock: &Clock) -> (ProgramSettings, maste
     );
     let client = client.unwrap();
     (program, client)
-}
-
-impl Kit {
-    pub fn callable(&self, worker: usize) -> (String, ProgramSettings, ProgramClient) {
-        let (settings, client) = &self.programs[worker];
-        let client = ProgramClient::Checkout(client.clone());
-        (PROGRAM.to_owned(), settings.clone(), client)
-    }
 }
 
 /// The bytes of a database with the schema and with what lets statements fail.

@@ -104,8 +104,8 @@ impl Truth {
     }
 }
 
-/// Called by the client of a worker.
-pub fn answer(_worker: usize, method: &str, url: &str, body: &[u8]) -> Answered {
+/// Called by the clients of all workers.
+pub fn answer(method: &str, url: &str, body: &[u8]) -> Answered {
     let sim = sim::current();
     let caller = sim.caller();
     if caller.is_gone() {

@@ -287,6 +287,7 @@ impl Oracle {
         ensure(!was_terminal || card.terminal.is_some(), || {
             format!("{id} was revived")
         })?;
+        sim.count("states");
         let expected = seen.history.state();
         let actual = State::of(&card);
         let actual = State {

@@ -133,8 +133,8 @@ pub fn run(kit: &Rc<Kit>, seed: u64, steps: usize, is_told: bool) -> Outcome {
         counts: RefCell::default(),
     });
     CURRENT.set(Some(sim.clone()));
-    for place in 0..WORKERS {
-        let worker = sim.new_worker(place);
+    for _ in 0..WORKERS {
+        let worker = sim.new_worker();
         sim.workers.borrow_mut().push(worker);
     }
     for _ in 0..steps {
@@ -219,19 +219,19 @@ impl Sim {
         }
     }
 
-    fn new_worker(&self, place: usize) -> Worker {
+    fn new_worker(&self) -> Worker {
         let jitter = self.jitter.clone();
         // SplitMix64 moves on by this constant.
         let share = move || {
             let state = jitter.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::SeqCst);
             (state >> 11) as f64 / (1_u64 << 53) as f64
         };
-        Worker::start(&self.kit, &self.store, place, Jitter::from_fn(share))
+        Worker::start(&self.kit, &self.store, Jitter::from_fn(share))
     }
 
     /// The process is gone, and another one starts.
     pub fn restart(&self, place: usize) {
-        let new = self.new_worker(place);
+        let new = self.new_worker();
         let old = std::mem::replace(&mut self.workers.borrow_mut()[place], new);
         old.faults.kill();
         old.stop();
@@ -273,7 +273,6 @@ impl Sim {
         }
         let done = act();
         if is_row {
-            self.count("rows armed");
             faults::fail_row(self.oracle.borrow_mut().sql(), 0);
         }
         if let Some((point, effect)) = faults.settle() {

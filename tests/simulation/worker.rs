@@ -24,7 +24,7 @@ pub struct Worker {
 
 impl Worker {
     /// A new process. `jitter` shares the seed's randomness.
-    pub fn start(kit: &Kit, store: &Store, place: usize, jitter: Jitter) -> Self {
+    pub fn start(kit: &Kit, store: &Store, jitter: Jitter) -> Self {
         let faults = Faults::default();
         let store = faults.of(store);
         let metrics = Metrics::new();
@@ -47,7 +47,7 @@ impl Worker {
             metrics: metrics.clone(),
             keys: kit.early.clone(),
             dispatcher: kit.dispatcher.clone(),
-            programs: vec![kit.callable(place)],
+            programs: vec![kit.callable()],
             hint,
         });
         let intake = Intake::start(store.clone(), kit.receiver(), None, metrics).unwrap();
