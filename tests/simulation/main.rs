@@ -37,14 +37,19 @@
 )]
 mod support;
 
+mod calls;
 mod faults;
 mod history;
 mod kit;
 mod mastercard;
 mod oracle;
+mod outbox;
+mod people;
 mod post;
 mod sim;
 mod steps;
+mod tables;
+mod trouble;
 mod verdicts;
 mod worker;
 
@@ -52,8 +57,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::mastercard::TROUBLES;
 use kit::Kit;
+use trouble::TROUBLES;
 
 const SEEDS: u64 = 500;
 const STEPS: usize = 200;

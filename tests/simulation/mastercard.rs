@@ -11,7 +11,7 @@ use crate::post::{Sealing, Sent, masked_card, payment_token, status_word};
 use crate::sim::{self, Sim};
 use crate::support::item::{Item, Token, reports};
 use crate::support::model::{Told, timed};
-use crate::support::random::Random;
+use crate::trouble::Trouble;
 
 const DAY: i64 = 86_400_000;
 type Answered = Result<(u16, Vec<u8>), ConnectionLost>;
@@ -26,52 +26,6 @@ pub struct Truth {
     token_time: i64,
     is_deleted: bool,
 }
-
-/// What goes wrong with a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
-    None,
-    /// The connection is refused.
-    Refused,
-    /// No answer; nothing was done there.
-    LostBefore,
-    /// It was done there; the answer is lost.
-    LostAfter,
-    Status(u16),
-    /// An error in the gateway's form, with its hint.
-    Gateway(bool),
-    /// Success about another card.
-    OtherCard,
-    /// Success with another number than its own masked card names.
-    OtherNumber,
-    WrongSignature,
-    NotJson,
-    Empty,
-    /// A cryptogram that has run out.
-    RanOut,
-}
-
-pub const TROUBLES: [Trouble; 19] = [
-    Trouble::Refused,
-    Trouble::LostBefore,
-    Trouble::LostAfter,
-    Trouble::Status(400),
-    Trouble::Status(401),
-    Trouble::Status(404),
-    Trouble::Status(408),
-    Trouble::Status(409),
-    Trouble::Status(429),
-    Trouble::Status(500),
-    Trouble::Status(503),
-    Trouble::Gateway(true),
-    Trouble::Gateway(false),
-    Trouble::OtherCard,
-    Trouble::OtherNumber,
-    Trouble::WrongSignature,
-    Trouble::NotJson,
-    Trouble::Empty,
-    Trouble::RanOut,
-];
 
 impl Truth {
     pub fn new(number: &str, expiry: &str) -> Self {
@@ -294,12 +248,4 @@ fn gateway(recoverable: bool) -> (u16, Vec<u8>) {
     let error = json!({ "ReasonCode": "SIMULATED", "Recoverable": recoverable });
     let body = json!({ "Errors": { "Error": [error] } });
     (400, body.to_string().into_bytes())
-}
-
-/// Mostly none. Trouble comes in every kind.
-pub fn random_trouble(random: &mut Random) -> Trouble {
-    match random.below(3) {
-        0 => random.one_of(&TROUBLES),
-        _ => Trouble::None,
-    }
 }

@@ -3,72 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use diesel::sql_types::{BigInt, Integer, Nullable, Text};
-use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
+use diesel::sql_types::{BigInt, Text};
+use diesel::{Connection, RunQueryDsl, SqliteConnection, sql_query};
 use serde_json::Value;
-use tokenkeep::domain::{CardId, CryptogramState, Status};
+use tokenkeep::domain::{Card, CardId, CryptogramState, Status};
 use tokenkeep::store::Store;
 
+use crate::calls::Made;
 use crate::history::{Decided, History};
 use crate::sim::Sim;
 use crate::support::State;
+use crate::tables::{CardState, EventRow};
 
-#[derive(QueryableByName)]
-struct CardState {
-    #[diesel(sql_type = Text)]
-    id: String,
-    #[diesel(sql_type = Text)]
-    state: String,
-}
-
-#[derive(QueryableByName)]
-struct Number {
-    #[diesel(sql_type = BigInt)]
-    n: i64,
-}
-
-#[derive(QueryableByName)]
-struct Line {
-    #[diesel(sql_type = Text)]
-    text: String,
-}
-
-#[derive(QueryableByName)]
-struct EventRow {
-    #[diesel(sql_type = BigInt)]
-    sequence: i64,
-    #[diesel(sql_type = Text)]
-    kind: String,
-    #[diesel(sql_type = Text)]
-    card_id: String,
-    #[diesel(sql_type = Text)]
-    data: String,
-}
-
-/// A call that is not over.
-#[derive(QueryableByName, Debug, Clone, PartialEq, Eq)]
-pub struct Job {
-    #[diesel(sql_type = Text)]
-    pub id: String,
-    #[diesel(sql_type = Text)]
-    pub kind: String,
-    #[diesel(sql_type = Text)]
-    pub card_id: String,
-    #[diesel(sql_type = Text)]
-    pub state: String,
-    #[diesel(sql_type = Integer)]
-    pub attempts: i32,
-    #[diesel(sql_type = BigInt)]
-    pub fence: i64,
-    #[diesel(sql_type = BigInt)]
-    pub next_at: i64,
-    #[diesel(sql_type = Nullable<Integer>)]
-    pub number_version: Option<i32>,
-    #[diesel(sql_type = Integer)]
-    priority: i32,
-}
-
-const JOBS: &str = "SELECT id, kind, card_id, state, attempts, fence, next_at, number_version, priority FROM outbox";
 /// Everything decided for a card after a place, in the order of decision.
 const DECIDED: &str = "\
     SELECT card_order AS place, 'notification' AS kind, id, verdict, delivery_sequence AS at, NULL AS asked_for \
@@ -80,28 +26,71 @@ const DECIDED: &str = "\
 
 /// What was seen of a card at the last look.
 #[derive(Default)]
-struct Seen {
+pub struct Seen {
     state: String,
-    history: History,
+    pub history: History,
     /// The last word of its events on status, token version and cryptogram.
     told_status: Value,
     told_version: u64,
     told_cryptogram: String,
 }
 
-pub struct Oracle {
-    sql: SqliteConnection,
-    store: Store,
-    cards: BTreeMap<String, Seen>,
-    fences: BTreeMap<String, i64>,
-    last_event: i64,
-    /// The names of calls in the order they were first seen: their ids are random.
-    names: BTreeMap<String, usize>,
+impl Seen {
+    /// The card is as the model has it after everything that was decided.
+    fn check_state(&self, card: &Card) -> Check {
+        let expected = self.history.state();
+        let actual = State::of(card);
+        let actual = State {
+            has_cryptogram: false,
+            is_cryptogram_due: false,
+            // An answer of Checkout raises the suspicion as well.
+            is_refresh_suspected: match card.token_doubted {
+                Some(_) => expected.is_refresh_suspected,
+                None => actual.is_refresh_suspected,
+            },
+            ..actual
+        };
+        let id = &card.id;
+        ensure(actual == *expected, || {
+            format!("{id} is {actual:?}, but by what was decided {expected:?}")
+        })?;
+        let (is, should) = (card.number_version, self.history.number_version());
+        ensure(is == should, || {
+            format!("{id} has number version {is}, should have {should}")
+        })
+    }
+
+    /// The last word of its events is what it is.
+    fn check_events(&self, card: &Card) -> Check {
+        let told = (self.told_status.as_str(), self.told_version);
+        let is = (card.status_word(), u64::from(card.version));
+        ensure(told == is, || {
+            format!("{} is {is:?}, but its events end with {told:?}", card.id)
+        })?;
+        let is_stored = card.cryptogram == Some(CryptogramState::Stored);
+        let told = &self.told_cryptogram;
+        ensure(is_stored == (told == "stored"), || {
+            format!(
+                "{}: a cryptogram is kept: {is_stored}, told: {told}",
+                card.id
+            )
+        })
+    }
 }
 
-type Check = Result<(), String>;
+pub struct Oracle {
+    pub sql: SqliteConnection,
+    store: Store,
+    pub cards: BTreeMap<String, Seen>,
+    pub fences: BTreeMap<String, i64>,
+    last_event: i64,
+    /// The names of calls in the order they were first seen: their ids are random.
+    pub names: BTreeMap<String, usize>,
+}
 
-fn ensure(holds: bool, what: impl FnOnce() -> String) -> Check {
+pub type Check = Result<(), String>;
+
+pub fn ensure(holds: bool, what: impl FnOnce() -> String) -> Check {
     match holds {
         true => Ok(()),
         false => Err(what()),
@@ -118,74 +107,6 @@ impl Oracle {
             last_event: 0,
             names: BTreeMap::new(),
         }
-    }
-
-    pub fn sql(&mut self) -> &mut SqliteConnection {
-        &mut self.sql
-    }
-
-    fn number(&mut self, query: &str) -> i64 {
-        sql_query(query)
-            .get_result::<Number>(&mut self.sql)
-            .unwrap()
-            .n
-    }
-
-    fn texts(&mut self, query: &str) -> Vec<String> {
-        let lines: Vec<Line> = sql_query(query).load(&mut self.sql).unwrap();
-        lines.into_iter().map(|line| line.text).collect()
-    }
-
-    fn jobs_where(&mut self, condition: &str) -> Vec<Job> {
-        let query = format!("{JOBS} WHERE {condition} ORDER BY id");
-        sql_query(query).load(&mut self.sql).unwrap()
-    }
-
-    /// Calls that are not over, dead ones among them.
-    pub fn open_jobs(&mut self) -> Vec<Job> {
-        self.jobs_where("state IN ('waiting', 'running', 'parked', 'dead')")
-    }
-
-    pub fn job(&mut self, id: &str) -> Option<Job> {
-        self.jobs_where(&format!("id = '{id}'")).pop()
-    }
-
-    pub fn card_state(&mut self, card: &str) -> String {
-        let query = format!("SELECT state AS text FROM cards WHERE id = '{card}'");
-        self.texts(&query).pop().unwrap_or_default()
-    }
-
-    pub fn is_kept(&mut self, delivery: &str) -> bool {
-        self.number(&format!(
-            "SELECT count(*) AS n FROM deliveries WHERE id = '{delivery}'"
-        )) == 1
-    }
-
-    pub fn notifications(&mut self) -> Vec<String> {
-        self.texts("SELECT id AS text FROM notifications ORDER BY delivery_sequence, item_index")
-    }
-
-    /// Items that a key may open.
-    pub fn held(&mut self) -> Vec<String> {
-        self.texts("SELECT id AS text FROM notifications WHERE hold = 'unknown-key' ORDER BY delivery_sequence, item_index")
-    }
-
-    pub fn verdicts(&mut self) -> Vec<String> {
-        self.texts("SELECT verdict AS text FROM notifications")
-    }
-
-    pub fn is_busy(&mut self, card: &str) -> bool {
-        self.number(&format!(
-            "SELECT count(*) AS n FROM outbox WHERE card_id = '{card}' AND state = 'running'"
-        )) > 0
-    }
-
-    /// Deliveries that wait, and calls that are due or under way.
-    pub fn unfinished(&mut self, now: i64) -> i64 {
-        self.number(&format!(
-            "SELECT (SELECT count(*) FROM deliveries WHERE state = 'waiting') \
-             + (SELECT count(*) FROM outbox WHERE state IN ('waiting', 'running')) AS n, {now}"
-        ))
     }
 
     pub fn may_charge(&self, card: &str) -> bool {
@@ -209,7 +130,7 @@ impl Oracle {
             }
             line += &format!("; {id} {}", self.cards[&id].history.line());
         }
-        line += &self.check_jobs()?;
+        line += &self.check_calls()?;
         Ok(line)
     }
 
@@ -288,64 +209,36 @@ impl Oracle {
             format!("{id} was revived")
         })?;
         sim.count("states");
-        let expected = seen.history.state();
-        let actual = State::of(&card);
-        let actual = State {
-            has_cryptogram: false,
-            is_cryptogram_due: false,
-            // A Checkout answer raises the suspicion as well.
-            is_refresh_suspected: expected.is_refresh_suspected,
-            ..actual
-        };
-        ensure(actual == *expected, || {
-            format!("{id} is {actual:?}, but by what was decided {expected:?}")
-        })?;
-        let versions = (card.number_version, seen.history.number_version());
-        ensure(versions.0 == versions.1, || {
-            format!(
-                "{id} has number version {}, should have {}",
-                versions.0, versions.1
-            )
-        })?;
-        let told = (&seen.told_status, seen.told_version);
-        let is = (Value::from(card.status_word()), u64::from(card.version));
-        ensure(*told.0 == is.0 && told.1 == is.1, || {
-            format!("{id} is {is:?}, but its events end with {told:?}")
-        })?;
-        let is_stored = card.cryptogram == Some(CryptogramState::Stored);
-        ensure(is_stored == (seen.told_cryptogram == "stored"), || {
-            format!(
-                "{id}: cryptogram {:?}, told {}",
-                card.cryptogram, seen.told_cryptogram
-            )
-        })?;
-        let kept = self
-            .store
-            .rehearse(|tx| tx.take_cryptogram(&card_id))
-            .unwrap();
-        ensure(kept.is_some() == is_stored, || {
-            format!(
-                "{id}: a cryptogram is kept: {}, marked: {is_stored}",
-                kept.is_some()
-            )
-        })?;
-        if let Some(kept) = kept {
-            let number = card.token.as_ref().map(|token| token.number.expose());
-            let made_for = sim.cryptogram(kept.value.expose());
-            ensure(
-                made_for.is_some_and(|made| Some(&*made.number) == number && made.card == id),
-                || format!("{id} keeps a cryptogram of another number or card"),
-            )?;
-            let status = card.status.as_ref().map(|status| status.value);
-            let is_usable = status != Some(Status::Suspended) && card.terminal.is_none();
-            ensure(is_usable, || {
-                format!("{id} keeps a cryptogram, but is suspended or has ended")
-            })?;
-        }
+        seen.check_state(&card)?;
+        seen.check_events(&card)?;
+        self.check_cryptogram(sim, &card)?;
         match card.terminal {
             Some(_) => self.check_ended(id),
             None => Ok(()),
         }
+    }
+
+    /// A kept cryptogram is of the card and its number, and the card is neither suspended nor ended.
+    fn check_cryptogram(&self, sim: &Sim, card: &Card) -> Check {
+        let id = &card.id;
+        let is_marked = card.cryptogram == Some(CryptogramState::Stored);
+        let kept = self.store.rehearse(|tx| tx.take_cryptogram(id)).unwrap();
+        ensure(kept.is_some() == is_marked, || {
+            let is_kept = kept.is_some();
+            format!("{id}: a cryptogram is kept: {is_kept}, marked: {is_marked}")
+        })?;
+        let Some(kept) = kept else { return Ok(()) };
+        let number = card.token.as_ref().map(|token| token.number.expose());
+        let is_its_own = |made: Made| Some(&*made.number) == number && made.card == id.as_str();
+        let made_for = sim.cryptogram(kept.value.expose());
+        ensure(made_for.is_some_and(is_its_own), || {
+            format!("{id} keeps a cryptogram of another number or card")
+        })?;
+        let status = card.status.as_ref().map(|status| status.value);
+        let is_usable = status != Some(Status::Suspended) && card.terminal.is_none();
+        ensure(is_usable, || {
+            format!("{id} keeps a cryptogram, but is suspended or has ended")
+        })
     }
 
     /// No number of an ended card is kept anywhere.
@@ -359,53 +252,6 @@ impl Oracle {
         ensure(kept == 0, || {
             format!("{id} has ended, {kept} numbers of it are kept")
         })
-    }
-
-    /// One call of a kind (and number version) is open, one of a card runs, fences only rise.
-    fn check_jobs(&mut self) -> Result<String, String> {
-        let mut line = String::new();
-        let (mut open, mut running) = (BTreeSet::new(), BTreeSet::new());
-        for job in self.open_jobs() {
-            let count = self.names.len();
-            let name = *self.names.entry(job.id.clone()).or_insert(count);
-            let Job {
-                kind,
-                card_id,
-                state,
-                attempts,
-                fence,
-                next_at,
-                ..
-            } = &job;
-            line += &format!("; {name} {kind} {card_id} {state} {attempts} {fence} {next_at}");
-            let before = self.fences.insert(job.id.clone(), *fence);
-            ensure(before.is_none_or(|before| before <= *fence), || {
-                format!("a fence of {card_id} went back to {fence}")
-            })?;
-            if state == "running" {
-                ensure(running.insert(card_id.clone()), || {
-                    format!("two calls of {card_id} run")
-                })?;
-            }
-            let is_of_queue = kind != "credentials" && state != "dead";
-            if is_of_queue {
-                let key = (card_id.clone(), kind.clone(), job.number_version);
-                ensure(open.insert(key), || {
-                    format!("two calls {kind} of {card_id} are open")
-                })?;
-                let has_ended = self
-                    .cards
-                    .get(card_id)
-                    .is_some_and(|seen| seen.history.state().is_terminal);
-                // What an operator wants is made once more all the same.
-                let is_wanted = job.priority < 0;
-                let may_be = !has_ended || is_wanted || state == "running" || kind == "delete_card";
-                ensure(may_be, || {
-                    format!("{kind} of {card_id} is {state}, but the card has ended")
-                })?;
-            }
-        }
-        Ok(line)
     }
 
     /// Once nothing is left to do.

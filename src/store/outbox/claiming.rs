@@ -11,8 +11,8 @@ use diesel::sql_types::BigInt;
 use diesel::{QueryableByName, sql_query};
 use uuid::Uuid;
 
-use super::{CARD_ENDED, CREDENTIALS, JobState, NewJob, WANTED, open_key, stored_version};
-use crate::domain::{CardId, JobKind, TerminalState};
+use super::{CREDENTIALS, JobState, NewJob, WANTED, open_key, stored_version};
+use crate::domain::{CardId, JobKind};
 use crate::store::connection::AnyConnection;
 use crate::store::schema::{cards, outbox};
 use crate::store::tx::lock_number;
@@ -357,37 +357,5 @@ impl Tx<'_> {
             .execute(self.connection)?;
         self.drop_lookups_of_ended(&cards, now)?;
         Ok(gone + back)
-    }
-
-    /// Drops what is only to be looked up, of those of these cards that have ended: such a call ran
-    /// when its card ended, and nobody needs its answer any more.
-    fn drop_lookups_of_ended(&mut self, card_ids: &[String], now: i64) -> Result<(), StoreError> {
-        let states = [
-            TerminalState::DeletePending,
-            TerminalState::Cancelled,
-            TerminalState::Deleted,
-        ];
-        let ended = cards::table
-            .filter(cards::id.eq(outbox::card_id))
-            .filter(cards::status.eq_any(states.map(TerminalState::word)));
-        let kinds = [JobKind::GetCard, JobKind::ReadTokens].map(JobKind::name);
-        let lookups = outbox::table
-            .filter(outbox::card_id.eq_any(card_ids))
-            .filter(
-                outbox::kind
-                    .eq_any(kinds)
-                    .or(outbox::number_version.is_not_null()),
-            )
-            .filter(outbox::state.eq_any([JobState::Waiting, JobState::Parked].map(JobState::name)))
-            .filter(exists(ended));
-        diesel::update(lookups)
-            .set((
-                outbox::state.eq(JobState::Discarded.name()),
-                outbox::open_key.eq(None::<String>),
-                outbox::ended_at.eq(Some(now)),
-                outbox::last_reason.eq(Some(CARD_ENDED)),
-            ))
-            .execute(self.connection)?;
-        Ok(())
     }
 }
