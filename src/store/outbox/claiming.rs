@@ -275,7 +275,9 @@ impl Tx<'_> {
                 .execute(self.connection)?
         } else {
             let finished = diesel::update(claim).set(common).execute(self.connection)?;
-            self.drop_lookups_of_ended(std::slice::from_ref(&job.card_id), now)?;
+            if finished == 1 {
+                self.drop_lookups_of_ended(std::slice::from_ref(&job.card_id), now)?;
+            }
             finished
         };
         Ok(finished == 1)
