@@ -15,7 +15,7 @@ use super::signals::Signals;
 use super::{open_database, programs, servers, service_keys};
 use crate::api::{Api, Failures, Streams};
 use crate::console::Console;
-use crate::dispatcher::{Calls, CallsSettings, Dispatcher};
+use crate::dispatcher::{Calls, CallsSettings, Dispatcher, Jitter};
 use crate::jose::{Exposed, KeyError};
 use crate::processor::{Processor, Running, Trouble};
 use crate::receiver::{Intake, Receiver, Rejections, Transport};
@@ -149,6 +149,8 @@ impl Service {
             store: store.clone(),
             policy: settings.policy(),
             clock: clock.clone(),
+            running: Clock::running(),
+            jitter: Jitter::random(),
             metrics: metrics.clone(),
             keys: keys.answers,
             dispatcher: settings.dispatcher.clone(),

@@ -128,8 +128,13 @@ pub(super) fn done(state: JobState, reason: Option<&str>, flow_id: Option<String
 }
 
 /// How a failed attempt ends: made again later, parked for an operator, or given up for its age.
-pub(super) fn after_failure(job: &ClaimedJob, failure: &CallFailure, now: i64) -> Ending {
-    let wait = backoff::delay(job.attempts, failure.retry_after, backoff::random());
+pub(super) fn after_failure(
+    calls: &Calls,
+    job: &ClaimedJob,
+    failure: &CallFailure,
+    now: i64,
+) -> Ending {
+    let wait = backoff::delay(job.attempts, failure.retry_after, calls.jitter());
     let (state, next_at) = match failure.class {
         FailureClass::Refused | FailureClass::NotThere => (JobState::Parked, None),
         _ if !is_wish(job) && now - job.created_at >= OLDEST => (JobState::Dead, None),
@@ -173,7 +178,7 @@ fn panicked(calls: &Calls, job: &ClaimedJob) -> Result<Ended, StoreError> {
     } else {
         JobState::Waiting
     };
-    let wait = backoff::delay(job.attempts, None, backoff::random());
+    let wait = backoff::delay(job.attempts, None, calls.jitter());
     let ending = Ending {
         next_at: (!gives_up).then(|| now.saturating_add(wait)),
         ..done(state, Some("panicked"), None)

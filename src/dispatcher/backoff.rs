@@ -1,24 +1,46 @@
 //! When a failed call is made again: full jitter, so that a crowd that failed together does not come
 //! back together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 
+/// Which share of the span is waited, injected so that tests can set it: a number between 0 and 1.
+#[derive(Clone)]
+pub struct Jitter(Arc<dyn Fn() -> f64 + Send + Sync>);
+
+impl Jitter {
+    /// A random one.
+    pub fn random() -> Self {
+        Self(Arc::new(random))
+    }
+
+    /// What `share` says.
+    pub fn from_fn(share: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
+        Self(Arc::new(share))
+    }
+
+    /// The share of this time.
+    pub fn share(&self) -> f64 {
+        (self.0)()
+    }
+}
+
 /// Milliseconds until the next attempt: a random share of a span that doubles with each attempt, but
-/// not less than the other side asked for. `random` lies between 0 and 1.
-pub fn delay(attempts: i32, asked: Option<Duration>, random: f64) -> i64 {
+/// not less than the other side asked for. `share` lies between 0 and 1.
+pub fn delay(attempts: i32, asked: Option<Duration>, share: f64) -> i64 {
     let doublings = u32::try_from(attempts).unwrap_or(0).min(16);
     let span = (FIRST * 2_u32.pow(doublings)).min(LONGEST);
     let wait = span
-        .mul_f64(random.clamp(0.0, 1.0))
+        .mul_f64(share.clamp(0.0, 1.0))
         .max(asked.unwrap_or_default());
     i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A random number between 0 and 1.
-pub fn random() -> f64 {
+fn random() -> f64 {
     let mut bytes = [0_u8; 4];
     // Without randomness the whole span is waited: late, but never together too early.
     match openssl::rand::rand_bytes(&mut bytes) {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::LEASE_MS;
+use super::backoff::Jitter;
 use super::lane::{Lane, LaneView};
 use super::program_client::ProgramClient;
 use crate::domain::{Card, MissedRules, Policy};
@@ -21,6 +22,9 @@ pub struct CallsSettings {
     pub store: Store,
     pub policy: Policy,
     pub clock: Clock,
+    /// How long the machine has been running.
+    pub running: Clock,
+    pub jitter: Jitter,
     pub metrics: Metrics,
     pub keys: KeyFolder,
     pub dispatcher: DispatcherSettings,
@@ -36,6 +40,8 @@ struct Inner {
     store: Store,
     policy: Policy,
     clock: Clock,
+    running: Clock,
+    jitter: Jitter,
     metrics: Metrics,
     keys: Mutex<KeyFolder>,
     settings: DispatcherSettings,
@@ -48,14 +54,17 @@ struct Inner {
 impl Calls {
     /// Puts together what makes calls in this process.
     pub fn new(settings: CallsSettings) -> Self {
+        let running = settings.running.clone();
         let lane = |(name, program, client): (String, ProgramSettings, ProgramClient)| {
-            let lane = Lane::new(&name, client, &program.connection);
+            let lane = Lane::new(&name, client, &program.connection, running.clone());
             (name, Arc::new(lane))
         };
         Self(Arc::new(Inner {
             store: settings.store,
             policy: settings.policy,
             clock: settings.clock,
+            running: settings.running,
+            jitter: settings.jitter,
             metrics: settings.metrics,
             keys: Mutex::new(settings.keys),
             settings: settings.dispatcher,
@@ -91,6 +100,16 @@ impl Calls {
 
     pub(super) fn now(&self) -> i64 {
         self.0.clock.now()
+    }
+
+    /// Milliseconds that nobody sets: for what is looked at from time to time.
+    pub(super) fn running(&self) -> i64 {
+        self.0.running.now()
+    }
+
+    /// The share of a span that is waited before the next attempt.
+    pub(super) fn jitter(&self) -> f64 {
+        self.0.jitter.share()
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
@@ -163,6 +182,9 @@ impl Calls {
 
     pub(super) fn extend_leases(&self) {
         let jobs = self.under_way();
+        if jobs.is_empty() {
+            return;
+        }
         let until = self.now() + LEASE_MS;
         if let Err(error) = self.0.store.write(|tx| tx.extend_leases(&jobs, until)) {
             log::warn!("leases are not extended: {error}");

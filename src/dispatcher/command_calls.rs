@@ -140,7 +140,7 @@ fn end(
         }
         Err(failure) => failure,
     };
-    let mut ending = after_failure(job, failure, now);
+    let mut ending = after_failure(calls, job, failure, now);
     if failure.class == FailureClass::NotThere {
         ending.reason = Some("not-found".to_owned());
     }

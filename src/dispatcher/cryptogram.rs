@@ -95,7 +95,7 @@ pub(super) fn write(
     let mut answer = match answered.answer {
         Ok(answer) => answer,
         Err(failure) => {
-            let ended = fail(tx, job, card_id, &failure, now)?;
+            let ended = fail(tx, calls, job, card_id, &failure, now)?;
             return Ok((ended, None));
         }
     };
@@ -104,7 +104,7 @@ pub(super) fn write(
             may_have_arrived: true,
             ..not_made("no-cryptogram")
         };
-        return Ok((fail(tx, job, card_id, &failure, now)?, None));
+        return Ok((fail(tx, calls, job, card_id, &failure, now)?, None));
     };
     let card = tx.card(card_id)?.map(|row| row.card);
     let data = answer.data.clone();
@@ -206,20 +206,27 @@ fn ending(
 /// A failed call. One that Checkout does not accept asks Get Card what is true of the card.
 fn fail(
     tx: &mut Tx<'_>,
+    calls: &Calls,
     job: &ClaimedJob,
     card_id: &CardId,
     failure: &CallFailure,
     now: i64,
 ) -> Result<Ended, StoreError> {
     let is_unknown = matches!(failure.status, Some(400 | 404));
-    if failure.class == FailureClass::Refused && is_unknown {
+    // Of a card that ended meanwhile nothing is to be settled.
+    if failure.class == FailureClass::Refused
+        && is_unknown
+        && tx
+            .card(card_id)?
+            .is_some_and(|row| row.card.terminal.is_none())
+    {
         let job = Job {
             kind: JobKind::GetCard,
             not_before: now,
         };
         tx.queue_job(card_id, &job, None, now)?;
     }
-    let mut ending = after_failure(job, failure, now);
+    let mut ending = after_failure(calls, job, failure, now);
     if job.is_of_caller() {
         // Nobody waits for it any more; whoever comes next makes a call of its own.
         ending.state = JobState::Dead;

@@ -146,10 +146,10 @@ pub(super) fn delete(
         let is_cancelled = card.as_ref().is_some_and(is_cancelled);
         match &answer {
             Err(failure) if failure.class != FailureClass::NotThere => {
-                Ended::write(tx, job, after_failure(job, failure, now), now)
+                Ended::write(tx, job, after_failure(calls, job, failure, now), now)
             }
             Err(failure) if !job.may_have_arrived && !is_cancelled => {
-                let mut ending = after_failure(job, failure, now);
+                let mut ending = after_failure(calls, job, failure, now);
                 ending.reason = Some("not-found".to_owned());
                 Ended::write(tx, job, ending, now)
             }

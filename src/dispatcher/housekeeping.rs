@@ -2,8 +2,6 @@
 //! keys that are old, cards not heard of, cards to be erased, tokens that wait to be linked to a replaced
 //! card, what seems to have been missed.
 
-use std::time::{Duration, Instant};
-
 use super::calls::Calls;
 use super::cryptogram::spend;
 use super::erasure::erase_confirmed;
@@ -11,12 +9,14 @@ use super::missed;
 use crate::domain::{CardId, CryptogramState, Job, JobKind, Policy};
 use crate::store::{StoreError, Tx};
 
-const LEASES_EVERY: Duration = Duration::from_secs(5);
-const CRYPTOGRAMS_EVERY: Duration = Duration::from_secs(30);
-const ERASURES_EVERY: Duration = Duration::from_secs(5);
-const SIGNS_EVERY: Duration = Duration::from_secs(1);
-const MISSED_EVERY: Duration = Duration::from_secs(60);
-const SLOW_EVERY: Duration = Duration::from_secs(600);
+/// Milliseconds, as the others.
+const EXTEND_EVERY: i64 = 20_000;
+const LEASES_EVERY: i64 = 5_000;
+const CRYPTOGRAMS_EVERY: i64 = 30_000;
+const ERASURES_EVERY: i64 = 5_000;
+const SIGNS_EVERY: i64 = 1_000;
+const MISSED_EVERY: i64 = 60_000;
+const SLOW_EVERY: i64 = 600_000;
 /// Rows of one transaction.
 const STEP: i64 = 200;
 /// Tokens of a replaced card are looked for this often: a plastic card's are linked when it is activated.
@@ -27,18 +27,21 @@ const FORGET_AFTER: i64 = 24 * 3_600_000;
 /// When each was last looked at.
 #[derive(Default)]
 pub struct Housekeeping {
-    leases: Option<Instant>,
-    cryptograms: Option<Instant>,
-    erasures: Option<Instant>,
-    signs: Option<Instant>,
-    missed: Option<Instant>,
-    slow: Option<Instant>,
+    extended: Option<i64>,
+    leases: Option<i64>,
+    cryptograms: Option<i64>,
+    erasures: Option<i64>,
+    signs: Option<i64>,
+    missed: Option<i64>,
+    slow: Option<i64>,
 }
 
 impl Housekeeping {
     /// Looks at what it is time for.
-    pub fn look(&mut self, calls: &Calls) -> Result<(), StoreError> {
+    pub(super) fn look(&mut self, calls: &Calls) -> Result<(), StoreError> {
         let now = calls.now();
+        let running = calls.running();
+        let is_time = |last: &mut Option<i64>, every| is_time(last, running, every);
         let store = calls.store();
         if is_time(&mut self.leases, LEASES_EVERY) && store.read(|tx| tx.any_ended_lease(now))? {
             let ended = store.write(|tx| tx.end_leases(now))?;
@@ -66,22 +69,27 @@ impl Housekeeping {
         Ok(())
     }
 
-    /// Looks, when it is time, at what seems to have been missed.
-    pub fn look_for_missed(&mut self, calls: &Calls) -> Result<(), StoreError> {
-        if is_time(&mut self.signs, SIGNS_EVERY) {
+    /// Does, when it is time, what makes no call and goes on during maintenance: calls that are under way
+    /// keep their leases, and what seems to have been missed is looked for.
+    pub(super) fn look_always(&mut self, calls: &Calls) -> Result<(), StoreError> {
+        let running = calls.running();
+        if is_time(&mut self.extended, running, EXTEND_EVERY) {
+            calls.extend_leases();
+        }
+        if is_time(&mut self.signs, running, SIGNS_EVERY) {
             missed::note_signs(calls, STEP)?;
         }
-        if is_time(&mut self.missed, MISSED_EVERY) {
+        if is_time(&mut self.missed, running, MISSED_EVERY) {
             missed::look(calls, calls.now())?;
         }
         Ok(())
     }
 }
 
-fn is_time(last: &mut Option<Instant>, every: Duration) -> bool {
-    let due = last.is_none_or(|last| last.elapsed() >= every);
+fn is_time(last: &mut Option<i64>, running: i64, every: i64) -> bool {
+    let due = last.is_none_or(|last| running - last >= every);
     if due {
-        *last = Some(Instant::now());
+        *last = Some(running);
     }
     due
 }

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use governor::clock::{Clock, DefaultClock};
+use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use super::attempt::not_made;
 use super::breaker::{Admission, Breaker, Signal, Stop};
 use super::program_client::ProgramClient;
 use crate::settings::ConnectionSettings;
+use crate::telemetry::Clock;
 use crate::upstream::{CallFailure, FailureClass};
 
 /// How long a call of the queue waits before it looks whether callers still wait.
@@ -28,6 +29,7 @@ pub struct Lane {
     concurrency: usize,
     limiter: DefaultDirectRateLimiter,
     clock: DefaultClock,
+    running: Clock,
     breaker: Mutex<Breaker>,
 }
 
@@ -43,7 +45,13 @@ pub struct LaneView {
 }
 
 impl Lane {
-    pub fn new(program: &str, client: ProgramClient, settings: &ConnectionSettings) -> Self {
+    /// `running` tells how long the machine has been running: what the breaker goes by.
+    pub fn new(
+        program: &str,
+        client: ProgramClient,
+        settings: &ConnectionSettings,
+        running: Clock,
+    ) -> Self {
         let rate = NonZeroU32::new(settings.rate()).unwrap_or(NonZeroU32::MIN);
         // No burst: the calls of a second are spread over it.
         let quota = Quota::per_second(rate).allow_burst(NonZeroU32::MIN);
@@ -55,6 +63,7 @@ impl Lane {
             concurrency: settings.concurrency(),
             limiter: RateLimiter::direct(quota),
             clock: DefaultClock::default(),
+            running,
             breaker: Mutex::new(Breaker::default()),
         }
     }
@@ -73,12 +82,12 @@ impl Lane {
 
     /// What may be done now.
     pub fn admit(&self) -> Admission {
-        self.breaker().admit(Instant::now())
+        self.breaker().admit(self.running.now())
     }
 
     /// A probe begins: the next one has to wait.
     pub fn begin_probe(&self) {
-        self.breaker().begin_probe(Instant::now());
+        self.breaker().begin_probe(self.running.now());
     }
 
     /// Waits until the rate allows one more call of the queue; callers who wait go first.
@@ -136,7 +145,7 @@ impl Lane {
             Err(FailureClass::Denied) => Signal::Denies,
         };
         let program = &self.program;
-        match self.breaker().report(signal, Instant::now()) {
+        match self.breaker().report(signal, self.running.now()) {
             Some(Some(Stop::Denied)) => {
                 log::error!("program {program}: the credential is refused, its calls wait");
             }

@@ -56,7 +56,7 @@ pub(super) fn get_card(
                 (Input::NotThere(not_there), record(AnswerKind::NotThere))
             }
             Err(failure) => {
-                return Ended::write(tx, job, after_failure(job, &failure, now), now);
+                return Ended::write(tx, job, after_failure(calls, job, &failure, now), now);
             }
         };
         let card = tx.card(card_id)?.map(|row| row.card);

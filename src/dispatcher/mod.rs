@@ -35,9 +35,9 @@ use std::time::{Duration, Instant};
 
 use crate::store::{ClaimedJob, StoreError};
 use breaker::Admission;
-use housekeeping::Housekeeping;
-use lane::Lane;
+use lane::{Lane, Place};
 
+pub use backoff::Jitter;
 pub use breaker::Stop;
 pub use calls::{Calls, CallsSettings};
 pub use commands::{CommandRequest, Commanded, request_command};
@@ -45,6 +45,7 @@ pub use contract_status::{ContractTold, tell_contract_status};
 pub use credentials::{Credentials, CredentialsRequest, IdempotencyKey, NoCredentials, Usage};
 pub use deletion::{Deletion, DeletionRequest, request_deletion};
 pub use erasure::{Erasure, request_erasure};
+pub use housekeeping::Housekeeping;
 pub use lane::LaneView;
 pub use lookup::NoTransactions;
 pub use operating::{NOT_OVER, Operated, discard_call, fit_reason, retry_call};
@@ -54,7 +55,6 @@ pub use program_client::ProgramClient;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A claim lasts longer than an attempt can.
 pub(crate) const LEASE_MS: i64 = 60_000;
-const EXTEND_EVERY: Duration = Duration::from_secs(20);
 /// Time that calls under way have to end when the process stops.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -99,16 +99,9 @@ impl Dispatcher {
 
 fn run(calls: &Calls, hints: &Receiver<()>, stopping: &AtomicBool) {
     let mut housekeeping = Housekeeping::default();
-    let mut extended_at = Instant::now();
     let mut is_well = true;
     while !stopping.load(Ordering::SeqCst) {
-        let look = || {
-            if extended_at.elapsed() >= EXTEND_EVERY {
-                extended_at = Instant::now();
-                calls.extend_leases();
-            }
-            work(calls, &mut housekeeping)
-        };
+        let look = || look(calls, &mut housekeeping, |call| start(calls, call));
         // A panic counts as a failure of this look: there is no other thread to take the next one.
         let claimed = catch_unwind(AssertUnwindSafe(look))
             .unwrap_or(Err(StoreError::Damaged("looking for calls panicked")));
@@ -120,18 +113,6 @@ fn run(calls: &Calls, hints: &Receiver<()>, stopping: &AtomicBool) {
     }
 }
 
-/// One look at what is due: during maintenance only what seems to have been missed, which makes no call. What
-/// callers of the API wait for is done even then.
-fn work(calls: &Calls, housekeeping: &mut Housekeeping) -> Result<usize, StoreError> {
-    let in_force = calls.store().read(|tx| tx.maintenance())?;
-    housekeeping.look_for_missed(calls)?;
-    if in_force.is_some_and(|in_force| in_force.is_on()) {
-        return Ok(0);
-    }
-    housekeeping.look(calls)?;
-    claim(calls)
-}
-
 fn tell_once(was_well: bool, claimed: &Result<usize, StoreError>) -> bool {
     match (was_well, claimed) {
         (true, Err(error)) => log::error!("no calls are claimed: {error}"),
@@ -141,8 +122,20 @@ fn tell_once(was_well: bool, claimed: &Result<usize, StoreError>) -> bool {
     claimed.is_ok()
 }
 
-/// Claims what each lane has room for and starts it; returns how many.
-fn claim(calls: &Calls) -> Result<usize, StoreError> {
+/// One look of a dispatcher: does what it is time for, claims what each lane has room for and hands
+/// each claimed call to `begin`, before the next lane may fail; returns how many. During maintenance
+/// nothing is claimed; what callers of the API wait for is done even then.
+pub fn look(
+    calls: &Calls,
+    housekeeping: &mut Housekeeping,
+    mut begin: impl FnMut(ClaimedCall),
+) -> Result<usize, StoreError> {
+    housekeeping.look_always(calls)?;
+    let in_force = calls.store().read(|tx| tx.maintenance())?;
+    if in_force.is_some_and(|in_force| in_force.is_on()) {
+        return Ok(0);
+    }
+    housekeeping.look(calls)?;
     let mut count = 0;
     for lane in calls.lanes() {
         let free = lane.free();
@@ -160,26 +153,46 @@ fn claim(calls: &Calls) -> Result<usize, StoreError> {
         }
         count += claimed.len();
         for job in claimed {
-            start(calls, lane, job);
+            begin(ClaimedCall {
+                job,
+                place: lane.enter(),
+                lane: lane.clone(),
+            });
         }
     }
     Ok(count)
 }
 
-/// Makes a call on a thread of its own; there are never more than the lanes have places.
-fn start(calls: &Calls, lane: &Arc<Lane>, job: ClaimedJob) {
-    let (its_calls, its_lane, its_job) = (calls.clone(), lane.clone(), job.clone());
-    let place = lane.enter();
-    let work = move || {
+/// A claimed call, with its place in the lane.
+pub struct ClaimedCall {
+    job: ClaimedJob,
+    lane: Arc<Lane>,
+    place: Place,
+}
+
+impl ClaimedCall {
+    /// The claim.
+    pub fn job(&self) -> &ClaimedJob {
+        &self.job
+    }
+
+    /// Makes the call and writes what follows. Blocks meanwhile.
+    pub fn make(self, calls: &Calls) {
         // What follows a panic may panic as well: then the lease ends, and is not extended.
-        let work = || attempt::attempt(&its_calls, &its_lane, &its_job);
+        let work = || attempt::attempt(calls, &self.lane, &self.job);
         if catch_unwind(AssertUnwindSafe(work)).is_err() {
-            log::error!("call {} is not ended: it panicked twice", its_job.id);
+            log::error!("call {} is not ended: it panicked twice", self.job.id);
         }
-        drop(place);
-        its_calls.ended(&its_job);
-        its_calls.hint();
-    };
+        drop(self.place);
+        calls.ended(&self.job);
+        calls.hint();
+    }
+}
+
+/// Makes a call on a thread of its own; there are never more than the lanes have places.
+fn start(calls: &Calls, call: ClaimedCall) {
+    let (its_calls, job) = (calls.clone(), call.job.clone());
+    let work = move || call.make(&its_calls);
     let thread = std::thread::Builder::new().name("call".to_owned());
     if thread.spawn(work).is_err() {
         log::error!("no thread can be started for a call: its lease will end");

@@ -94,7 +94,7 @@ pub(super) fn read(
                 taking.take(tx, card_id, found)?;
                 Ok(ended)
             }
-            Err(failure) => Ended::write(tx, job, after_failure(job, failure, now), now),
+            Err(failure) => Ended::write(tx, job, after_failure(calls, job, failure, now), now),
         }
     })
 }

@@ -58,7 +58,9 @@ pub(super) fn events(card: &Card, changes: &[Change]) -> Vec<Event> {
             json!({ "program": card.registered_program, "consumerReference": reference }),
         );
     }
-    if let Some(change) = of("status") {
+    // Behind an unknown status a known one moves unseen: nothing may be done that could not be before.
+    let is_shown = |change: &&Change| change.to.as_str() == card.status_word();
+    if let Some(change) = of("status").filter(is_shown) {
         tell(
             EventKind::CardStatus,
             json!({ "from": change.from, "to": change.to }),

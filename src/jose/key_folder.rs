@@ -35,6 +35,7 @@ impl AnyKey {
 }
 
 /// The key folder with the keyring last loaded from it.
+#[derive(Clone)]
 pub struct KeyFolder {
     folder: PathBuf,
     policy: OpenPolicy,
@@ -44,7 +45,7 @@ pub struct KeyFolder {
     looked_at: Instant,
     seen: Vec<Seen>,
     /// Loaded, but not admitted, and whether nobody was told so yet.
-    waiting: Option<(Keyring, bool)>,
+    waiting: Option<(Arc<Keyring>, bool)>,
     /// In production: the private files that lie outside of the folders for them.
     production: Option<Vec<PathBuf>>,
 }
@@ -105,7 +106,7 @@ impl KeyFolder {
             self.seen = listing;
             self.waiting = None;
             match self.load_newer() {
-                Ok(newer) => self.waiting = Some((newer, true)),
+                Ok(newer) => self.waiting = Some((Arc::new(newer), true)),
                 Err(error) => {
                     log::error!("the key folder changed, the keys in use stay: {error}");
                     return Reload::Refused;
@@ -119,7 +120,7 @@ impl KeyFolder {
             Ok(Ok(())) => {
                 log::info!("keys loaded anew: {} payload keys", newer.keys().count());
                 self.any.0.store(!newer.is_empty(), Ordering::Relaxed);
-                self.keyring = Arc::new(newer);
+                self.keyring = newer;
                 return Reload::Loaded;
             }
             Ok(Err(error)) => {

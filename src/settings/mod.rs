@@ -32,9 +32,10 @@ use crate::telemetry::{ClockLimits, LogFormat};
 pub use database_url::{DatabaseUrl, UnknownScheme};
 pub use load::{Overrides, SettingsError};
 pub use programs::{
-    AllianceSettings, BaseStringForm, CallMethod, CheckoutSettings, ConnectionSettings,
-    DynamicDataType, ExtraHeaders, InstantForm, KindSettings, ProcessingSettings, ProgramFault,
-    ProgramSettings, Reach, StatusWords, TimestampType, TimestampUnit,
+    AllianceSettings, BaseStringForm, CallMethod, CheckoutSettings, ConnectionLost,
+    ConnectionSettings, DynamicDataType, ExtraHeaders, InstantForm, KindSettings, OtherSide,
+    ProcessingSettings, ProgramFault, ProgramSettings, Reach, StatusWords, TimestampType,
+    TimestampUnit,
 };
 
 pub use missed::MissedSettings;

@@ -97,6 +97,23 @@ pub struct Store {
     inner: Arc<Inner>,
     /// Who is recorded as having done what is done through this handle.
     actor: Arc<Actor>,
+    fault: Option<Arc<FaultHook>>,
+}
+
+/// Lets the work of a store fail at a point of a test's choice.
+type FaultHook = dyn Fn(FaultPoint) -> Result<(), StoreError> + Send + Sync;
+
+/// A point of a store's work at which a test may let it fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultPoint {
+    /// Before something is read outside a write transaction.
+    Read,
+    /// Before a write transaction begins.
+    Begin,
+    /// Before it is committed: a failure undoes it.
+    Commit,
+    /// After it was committed: a failure hides that from whoever wrote.
+    Committed,
 }
 
 struct Inner {
@@ -150,14 +167,26 @@ impl Store {
         Ok(Self {
             inner: Arc::new(inner),
             actor: Arc::new(Actor::service()),
+            fault: None,
         })
     }
 
     /// The same store, on behalf of somebody else.
     pub fn acting(&self, actor: Actor) -> Self {
         Self {
-            inner: self.inner.clone(),
             actor: Arc::new(actor),
+            ..self.clone()
+        }
+    }
+
+    /// The same store, whose work fails where `fault` says so: for tests.
+    pub fn failing(
+        &self,
+        fault: impl Fn(FaultPoint) -> Result<(), StoreError> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            fault: Some(Arc::new(fault)),
+            ..self.clone()
         }
     }
 
@@ -189,6 +218,7 @@ impl Store {
         &self,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.pass(FaultPoint::Read)?;
         let mut connection = self.pooled()?;
         work(&mut self.tx(&mut connection))
     }
@@ -198,6 +228,7 @@ impl Store {
         &self,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.pass(FaultPoint::Read)?;
         let mut connection = self.pooled()?;
         connection.begin_snapshot()?;
         let read = work(&mut self.tx(&mut connection));
@@ -244,6 +275,10 @@ impl Store {
         Tx::new(connection, keys, audit_writer, &self.actor)
     }
 
+    fn pass(&self, point: FaultPoint) -> Result<(), StoreError> {
+        self.fault.as_ref().map_or(Ok(()), |fault| fault(point))
+    }
+
     fn pooled(&self) -> Result<r2d2::PooledConnection<Manager>, StoreError> {
         let refused = |_| StoreError::Unavailable("no connection in time");
         self.inner.pool.get().map_err(refused)
@@ -254,11 +289,18 @@ impl Store {
         connection: &mut AnyConnection,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.pass(FaultPoint::Begin)?;
         connection.begin()?;
-        let done = catch_unwind(AssertUnwindSafe(|| work(&mut self.tx(connection))));
+        let whole = || {
+            let value = work(&mut self.tx(connection))?;
+            self.pass(FaultPoint::Commit)?;
+            Ok(value)
+        };
+        let done = catch_unwind(AssertUnwindSafe(whole));
         match done {
             Ok(Ok(value)) => {
                 connection.commit()?;
+                self.pass(FaultPoint::Committed)?;
                 Ok(value)
             }
             Ok(Err(error)) => {

@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use tokenkeep::domain::{CryptogramState, Decision, Event};
+use tokenkeep::domain::{Card, CryptogramState, Decision, Event, Verdict};
 
 use crate::support::answers::{ANSWERED, checkout};
 use crate::support::random::{self, Random, Spice};
@@ -74,6 +74,19 @@ fn a_change_of_status_is_told_with_what_it_was(#[case] item: Item, #[case] word:
     assert_eq!(kinds(&decision), ["card.status"]);
     let told = json!({ "from": "ACTIVE", "to": word });
     assert_eq!(*event(&decision, "card.status"), told);
+}
+
+#[test]
+fn a_status_that_moves_behind_an_unknown_one_is_not_told() {
+    let mut processor = Processor::after(&[active(100), reports("LOST", 300)]);
+
+    let moved = processor.receive(&suspended(200));
+    assert_eq!(moved.verdict, Verdict::Applied);
+    assert_eq!(kinds(&moved), [""; 0]);
+
+    let known = processor.receive(&active(400));
+    let told = json!({ "from": null, "to": "ACTIVE" });
+    assert_eq!(*event(&known, "card.status"), told);
 }
 
 #[test]
@@ -194,11 +207,12 @@ fn no_event_of_10_000_random_histories_holds_a_full_number() {
 }
 
 fn assert_is_told(decision: &Decision, seed: u64) {
+    let shown = decision.card.as_ref().and_then(Card::status_word);
     let mut expected = std::collections::BTreeSet::new();
     for change in &decision.changes {
         expected.extend(match change.field.as_str() {
             "program" | "consumerReference" => Some("card.registered"),
-            "status" => Some("card.status"),
+            "status" if change.to.as_str() == shown => Some("card.status"),
             "token.version" => Some("card.token"),
             "cryptogram" => Some("card.cryptogram"),
             field if field.starts_with("maskedCard.") => Some("card.details"),

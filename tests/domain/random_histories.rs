@@ -130,6 +130,27 @@ fn s01_random_histories_end_the_same_in_any_order_with_any_repeats() {
     });
 }
 
+/// D-25: 10,000 histories with `TOKENKEEP_TEST_FULL=1`.
+#[test]
+fn d25_24_orders_with_repeats_and_batches_of_each_history_end_the_same() {
+    let is_full = std::env::var_os("TOKENKEEP_TEST_FULL").is_some_and(|value| value == "1");
+    let histories = if is_full { HISTORIES } else { 500 };
+    // Others than those of the other tests.
+    for seed in HISTORIES..HISTORIES + histories {
+        let mut random = Random::seeded(seed);
+        let history = History::random(&mut random, seed);
+        for _ in 0..12 {
+            let arrivals = random.shuffled_with_repeats(&history.items);
+            let singly = history.arrive_singly(&mut random, &arrivals);
+            history.assert_ends(&singly, "shuffled with repeats", &arrivals);
+            let arrivals = random.shuffled_with_repeats(&history.items);
+            let in_batches = history.arrive_in_batches(&mut random, &arrivals);
+            history.assert_ends(&in_batches, "shuffled, in batches", &arrivals);
+        }
+    }
+    println!("D-25 {histories} histories x 24 orders, all end the same");
+}
+
 #[test]
 fn s15_random_histories_end_the_same_in_any_batches() {
     for_each_history(|random, history| {

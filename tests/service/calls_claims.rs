@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rstest::rstest;
 use serde_json::json;
-use tokenkeep::domain::{Card, CardId, Job, JobKind};
+use tokenkeep::domain::{Card, CardId, Job, JobKind, Terminal, TerminalState};
 use tokenkeep::sandbox::{Operation, Refresh};
 use tokenkeep::settings::Role;
 use tokenkeep::store::{ClaimedJob, DatabaseUrl, Ending, JobState, Store, Tx};
@@ -222,4 +222,63 @@ fn o04_a_stopped_process_hands_its_calls_back_at_once(
     let kept = shop.cryptogram("card").unwrap();
     assert!(shop.sandbox.issued("card")[1].cryptogram == kept.value);
     assert_eq!(shop.job("card", "cryptogram").attempts, 2);
+}
+
+/// How a claim ends without an answer.
+#[derive(Debug, Clone, Copy)]
+enum Lost {
+    /// The attempt fails and is to be made again.
+    Attempt,
+    /// Whoever made it is gone.
+    Lease,
+}
+
+#[rstest]
+fn a_lookup_that_ran_when_its_card_ended_is_not_made_again(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+    #[values(Lost::Attempt, Lost::Lease)] lost: Lost,
+) {
+    let app = not_dispatching(backend);
+    let kinds = [
+        (JobKind::GetCard, "discarded"),
+        (JobKind::Cryptogram { number_version: 1 }, "discarded"),
+        // This one is what the end of the card waits for.
+        (JobKind::DeleteCard, "waiting"),
+    ];
+    for (place, (kind, expected)) in kinds.into_iter().enumerate() {
+        let mut card = Card::new(CardId::parse(&format!("card-{place}")).unwrap());
+        let now = START;
+        let claimed = app.store().write(|tx| {
+            tx.save_card(&card, Some("shop".to_owned()), now)?;
+            let not_before = now;
+            tx.queue_job(&card.id, &Job { kind, not_before }, None, now)?;
+            tx.claim_jobs("shop", 1, false, now, now + MINUTE)
+        });
+        let job = claimed.unwrap().pop().unwrap();
+        card.terminal = Some(Terminal {
+            state: TerminalState::DeletePending,
+            at: now,
+        });
+        let ended = app.store().write(|tx| {
+            tx.save_card(&card, Some("shop".to_owned()), now)?;
+            tx.settle_jobs_of_ended(&card, now)
+        });
+        ended.unwrap();
+        let again = Ending {
+            state: JobState::Waiting,
+            next_at: Some(now + MINUTE),
+            ..done()
+        };
+        let put_back = app.store().write(|tx| match lost {
+            Lost::Attempt => tx.finish_job(&job, &again, now).map(usize::from),
+            Lost::Lease => tx.end_leases(now + 2 * MINUTE),
+        });
+        assert_eq!(put_back.unwrap(), 1);
+        let states: Vec<String> = app
+            .jobs(card.id.as_str())
+            .into_iter()
+            .map(|job| job.state)
+            .collect();
+        assert_eq!(states, [expected], "{kind:?} {lost:?}");
+    }
 }

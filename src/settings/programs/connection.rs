@@ -1,5 +1,6 @@
 //! Where a program is reached, and how fast: settings that every kind of program has.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::Error as _;
@@ -31,6 +32,52 @@ pub struct ConnectionSettings {
     /// Set by where the service runs.
     #[serde(skip)]
     pub reach: Reach,
+    /// Set by tests: answers in place of the network.
+    #[serde(skip)]
+    pub other_side: Option<OtherSide>,
+}
+
+/// The other side as a function: method, address and body go in, a status and a body come out.
+#[derive(Clone)]
+pub struct OtherSide(Arc<AnswerHook>);
+
+type AnswerHook = dyn Fn(&str, &str, &[u8]) -> Result<(u16, Vec<u8>), ConnectionLost> + Send + Sync;
+
+/// No answer came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectionLost {
+    /// Nothing was sent.
+    BeforeRequest,
+    /// The request may have arrived.
+    BeforeAnswer,
+}
+
+impl OtherSide {
+    /// Another side that answers what `answer` says.
+    pub fn from_fn(
+        answer: impl Fn(&str, &str, &[u8]) -> Result<(u16, Vec<u8>), ConnectionLost>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        Self(Arc::new(answer))
+    }
+
+    /// What it answers to a request.
+    pub fn answer(
+        &self,
+        method: &str,
+        url: &str,
+        body: &[u8],
+    ) -> Result<(u16, Vec<u8>), ConnectionLost> {
+        (self.0)(method, url, body)
+    }
+}
+
+impl std::fmt::Debug for OtherSide {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OtherSide")
+    }
 }
 
 /// Which addresses a program is called at.

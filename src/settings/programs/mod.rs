@@ -22,7 +22,7 @@ use address::{NOT_AN_ADDRESS, PLAIN_HTTP, host_of, is_loopback, is_public_name};
 
 pub use alliance::{AllianceSettings, CallMethod, TimestampType, TimestampUnit};
 pub use checkout::{CheckoutSettings, DynamicDataType, InstantForm};
-pub use connection::{ConnectionSettings, Reach};
+pub use connection::{ConnectionLost, ConnectionSettings, OtherSide, Reach};
 pub use processing::{ExtraHeaders, ProcessingSettings};
 
 /// A program the merchant takes part in.

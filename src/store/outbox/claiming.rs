@@ -274,7 +274,11 @@ impl Tx<'_> {
                 .set((common, over))
                 .execute(self.connection)?
         } else {
-            diesel::update(claim).set(common).execute(self.connection)?
+            let finished = diesel::update(claim).set(common).execute(self.connection)?;
+            if finished == 1 {
+                self.drop_lookups_of_ended(std::slice::from_ref(&job.card_id), now)?;
+            }
+            finished
         };
         Ok(finished == 1)
     }
@@ -333,6 +337,10 @@ impl Tx<'_> {
                 .filter(outbox::state.eq(JobState::Running.name()))
                 .filter(outbox::lease_until.lt(now))
         };
+        let cards: Vec<String> = ended()
+            .select(outbox::card_id)
+            .distinct()
+            .load(self.connection)?;
         let gone = diesel::update(ended().filter(outbox::kind.eq(CREDENTIALS)))
             .set((
                 outbox::state.eq(JobState::Discarded.name()),
@@ -349,6 +357,7 @@ impl Tx<'_> {
                 outbox::may_have_arrived.eq(true),
             ))
             .execute(self.connection)?;
+        self.drop_lookups_of_ended(&cards, now)?;
         Ok(gone + back)
     }
 }

@@ -4,11 +4,12 @@ mod claiming;
 mod commands;
 mod operating;
 
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::connection::on_backend;
-use super::schema::outbox;
+use super::schema::{cards, outbox};
 use super::{StoreError, Tx};
 use crate::domain::{Card, CardId, Job, JobKind, TerminalState};
 
@@ -79,6 +80,8 @@ struct NewJob<'a> {
     command_order: Option<i64>,
 }
 
+/// Why a call of an ended card is dropped.
+const CARD_ENDED: &str = "the card has ended";
 /// The priority of a call that an operator wants at once: it is tried even while the others wait.
 const WANTED: i32 = -1;
 
@@ -190,9 +193,7 @@ impl Tx<'_> {
             self.end_deactivations(&card.id, now)?;
         }
         let delete = JobKind::DeleteCard.name();
-        self.discard(&card.id, "the card has ended", now, |kind, _| {
-            kind != delete
-        })?;
+        self.discard(&card.id, CARD_ENDED, now, |kind, _| kind != delete)?;
         if state == Some(TerminalState::Cancelled) {
             let parked = outbox::table
                 .filter(outbox::open_key.eq(open_key(JobKind::DeleteCard, &card.id, None)))
@@ -206,6 +207,38 @@ impl Tx<'_> {
                 ))
                 .execute(self.connection)?;
         }
+        Ok(())
+    }
+
+    /// Drops what is only to be looked up, of those of these cards that have ended: such a call ran
+    /// when its card ended, and nobody needs its answer any more.
+    fn drop_lookups_of_ended(&mut self, card_ids: &[String], now: i64) -> Result<(), StoreError> {
+        let states = [
+            TerminalState::DeletePending,
+            TerminalState::Cancelled,
+            TerminalState::Deleted,
+        ];
+        let ended = cards::table
+            .filter(cards::id.eq(outbox::card_id))
+            .filter(cards::status.eq_any(states.map(TerminalState::word)));
+        let kinds = [JobKind::GetCard, JobKind::ReadTokens].map(JobKind::name);
+        let lookups = outbox::table
+            .filter(outbox::card_id.eq_any(card_ids))
+            .filter(
+                outbox::kind
+                    .eq_any(kinds)
+                    .or(outbox::number_version.is_not_null()),
+            )
+            .filter(outbox::state.eq_any([JobState::Waiting, JobState::Parked].map(JobState::name)))
+            .filter(exists(ended));
+        diesel::update(lookups)
+            .set((
+                outbox::state.eq(JobState::Discarded.name()),
+                outbox::open_key.eq(None::<String>),
+                outbox::ended_at.eq(Some(now)),
+                outbox::last_reason.eq(Some(CARD_ENDED)),
+            ))
+            .execute(self.connection)?;
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tokenkeep::domain::{
-    CardId, Expiry, Hold, MaskedFields, Payment, PaymentData, Registration, ReportedStatus, Status,
+    CardId, Expiry, Hold, MaskedFields, Payment, PaymentData, Registration, ReportedStatus,
     TokenNumber,
 };
 
@@ -92,18 +92,6 @@ impl Item {
 
     pub fn is_cancelled(&self) -> bool {
         self.status == ReportedStatus::Cancelled
-    }
-
-    pub fn known_status(&self) -> Option<Status> {
-        match self.status {
-            ReportedStatus::Known(status) => Some(status),
-            _ => None,
-        }
-    }
-
-    /// The token a refresh brings, if it can be read.
-    pub fn token(&self) -> Option<&Token> {
-        self.refresh.as_ref().filter(|_| !self.is_unreadable)
     }
 
     /// Stands for the keyed hash of the content; none while the item cannot be read.
