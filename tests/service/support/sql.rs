@@ -50,6 +50,8 @@ pub fn number_at(url: &str, sql: &str) -> i64 {
 /// The rows of a query whose one column is called `text`, in a SQLite file.
 pub fn texts_in(file: &Path, sql: &str) -> QueryResult<Vec<String>> {
     let mut c = SqliteConnection::establish(file.to_str().unwrap()).unwrap();
+    // A store that was dropped closes its last connection a moment later.
+    c.batch_execute("PRAGMA busy_timeout = 5000")?;
     let rows: Vec<Row> = sql_query(sql).load(&mut c)?;
     Ok(rows.into_iter().map(|row| row.text).collect())
 }
