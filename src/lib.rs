@@ -28,7 +28,7 @@
 //! * [`jose`]: the only room that touches josekit: the guard in front of every key, the keyring, the
 //!   opening of JWEs, the verifying of JWSs, the sealing of rows.
 //! * [`settings`]: every setting with its default, its meaning, its check.
-//! * [`telemetry`]: logs, metrics, the clock and whether it can be believed.
+//! * [`telemetry`]: logs, metrics, what keeps a worker from its work, the clock and whether it can be believed.
 //!
 //! Arrows go down only: `commands → console → api → {receiver, processor, dispatcher, sandbox} → {mastercard,
 //! alliance, store, notification} → upstream → {audit, domain, jose, settings, telemetry}`; [`domain`] imports nothing of ours.

@@ -45,8 +45,8 @@ struct UnderMaintenance {
 /// Something that was looked at.
 #[derive(Serialize, ToSchema)]
 struct Check {
-    /// `database`, `processing` (where the process has this role), `clock`, `backlog`, `calls` or
-    /// `payload-keys`.
+    /// `database`, `receiving`, `processing` (each where the process has this role), `clock`, `backlog`,
+    /// `calls` or `payload-keys`.
     name: &'static str,
     ok: bool,
     /// Whether the process is not ready without it.
@@ -129,8 +129,8 @@ pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
         .body(metrics.text())
 }
 
-/// Whether the database answers, the processor makes progress and the clock can be believed. What Mastercard does not answer does
-/// not count: notifications are received all the same.
+/// Whether the database answers, notifications can be stored, the processor makes progress and the clock can be
+/// believed. What Mastercard does not answer does not count: notifications are received all the same.
 #[utoipa::path(
     get, path = "/readyz", operation_id = "ready",
     tag = "health",
@@ -186,12 +186,16 @@ fn checks(api: &Api, waiting: &Result<Waiting, Problem>) -> Vec<Check> {
     };
     let unanswered = waiting.as_ref().err();
     let unanswered = unanswered.map(|_| "the database does not answer".to_owned());
-    let trouble = api.trouble.current();
     let fault = api.watch.fault();
     let mut checks = vec![check("database", true)(unanswered)];
-    if api.wake.is_some() {
-        let stopped = trouble.map(|trouble| format!("nothing is processed: {trouble}"));
-        checks.push(check("processing", true)(stopped));
+    let workers = [
+        ("receiving", &api.receiving),
+        ("processing", &api.processing),
+    ];
+    for (name, trouble) in workers {
+        if let Some(trouble) = trouble {
+            checks.push(check(name, true)(trouble.current()));
+        }
     }
     let refused = fault.map(|fault| format!("acts are refused: {fault}"));
     let keyless = !api.payload_keys.is_loaded();

@@ -42,11 +42,11 @@ use actix_web::{ResponseError, web};
 use crate::dispatcher::Calls;
 use crate::domain::{MissedRules, Policy};
 use crate::jose::AnyKey;
-use crate::processor::{Trouble, Wake};
+use crate::processor::Wake;
 use crate::receiver::Rejections;
 use crate::receiver::problem::Problem;
 use crate::store::{Store, StoreError, Tx};
-use crate::telemetry::{Clock, ClockWatch, Metrics};
+use crate::telemetry::{Clock, ClockWatch, Metrics, Trouble};
 use refusals::{CLOCK_WRONG, DAMAGED_ROW, STORAGE_UNAVAILABLE, WRONG_QUERY};
 
 pub use failures::Failures;
@@ -65,9 +65,11 @@ pub struct Api {
     pub clock: Clock,
     /// Whether that clock can be believed.
     pub watch: ClockWatch,
-    /// The processor of this process, if it has one.
+    /// The processor of this process, if it has one, and what it suffers from.
     pub wake: Option<Wake>,
-    pub trouble: Trouble,
+    pub processing: Option<Trouble>,
+    /// What the intake suffers from, if this process receives.
+    pub receiving: Option<Trouble>,
     pub metrics: Metrics,
     pub calls: Calls,
     /// Whether what is encrypted to us can be opened here.

@@ -1,5 +1,5 @@
 //! `check`: loads settings, keys, certificates, programs and database, and says what is wrong and where. Lists
-//! all cryptography that is in use. With `--data` it looks at the cards instead.
+//! all cryptography that is in use. A SQLite file is read as a whole. With `--data` it looks at the cards instead.
 
 use clap::Args;
 
@@ -12,6 +12,7 @@ use super::{Common, StartError, connect, keys};
 use crate::jose::{StorageKeys, named_keys};
 use crate::receiver::LoadedTls;
 use crate::settings::{Environment, Role, Settings};
+use crate::store::Store;
 use crate::telemetry::Clock;
 
 #[derive(Args)]
@@ -60,12 +61,14 @@ pub fn run(common: &Common, args: &CheckArgs) -> Result<(), Failure> {
                 tx.last_uses()?,
             ))
         })?;
-        Ok((store.location(), waiting, in_force, others, uses))
+        Ok((store, waiting, in_force, others, uses))
     });
     match looked {
-        Ok((location, waiting, in_force, others, uses)) => {
+        Ok((store, waiting, in_force, others, uses)) => {
             inventory = inventory.used(uses);
+            let location = store.location();
             println!("database: {location} can be used, deliveries that wait: {waiting}");
+            wrong.extend(structure(&store));
             if let Some(in_force) = in_force {
                 println!("maintenance: {}", in_words(&in_force));
             }
@@ -82,6 +85,19 @@ pub fn run(common: &Common, args: &CheckArgs) -> Result<(), Failure> {
     match wrong.is_empty() {
         true => Ok(()),
         false => Err(Failure::unwell(wrong.join("\ntokenkeep: "))),
+    }
+}
+
+/// Tells whether the database's file is whole, where it is ours to look after; returns what is wrong.
+fn structure(store: &Store) -> Option<String> {
+    match store.structure_fault() {
+        Ok(None) if store.is_shared() => None,
+        Ok(None) => {
+            println!("database: its file is whole");
+            None
+        }
+        Ok(Some(fault)) => Some(format!("database: its file is damaged: {fault}")),
+        Err(error) => Some(format!("database: {error}")),
     }
 }
 

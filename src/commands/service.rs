@@ -17,7 +17,7 @@ use crate::api::{Api, Failures, Streams};
 use crate::console::Console;
 use crate::dispatcher::{Calls, CallsSettings, Dispatcher, Jitter};
 use crate::jose::{Exposed, KeyError};
-use crate::processor::{Processor, Running, Trouble};
+use crate::processor::{Processor, Running};
 use crate::receiver::{Intake, Receiver, Rejections, Transport};
 use crate::settings::{DatabaseUrl, Environment, Role, Settings};
 use crate::store::{Store, StoreError};
@@ -180,9 +180,8 @@ impl Service {
             clock: clock.clone(),
             watch: watch.clone(),
             wake,
-            trouble: processor
-                .as_ref()
-                .map_or_else(Trouble::default, Running::trouble),
+            processing: processor.as_ref().map(Running::trouble),
+            receiving: intake.as_ref().map(Intake::trouble),
             metrics: metrics.clone(),
             calls,
             payload_keys,

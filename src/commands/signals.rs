@@ -1,4 +1,5 @@
 //! SIGTERM and SIGINT: caught from before the service says that it is there, so that none ends it at once.
+//! SIGXFSZ: caught and left alone.
 
 use std::future::poll_fn;
 use std::io;
@@ -44,7 +45,12 @@ impl Signals {
     }
 }
 
+/// SIGXFSZ, which a process gets that writes beyond the size its files may have, and which would end it.
+const FILE_TOO_LARGE: i32 = 25;
+
 fn catch() -> io::Result<[Signal; 2]> {
+    // Once it is caught the write fails instead, like any other on a full disk.
+    drop(signal(SignalKind::from_raw(FILE_TOO_LARGE))?);
     Ok([
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,

@@ -30,20 +30,18 @@ impl Attention {
     }
 }
 
-/// All of it, what is urgent first. `trouble` is why nothing is processed.
+/// All of it, what is urgent first. `troubles` is what the workers do not do, and why.
 pub fn attention(
-    trouble: Option<String>,
+    troubles: impl Iterator<Item = String>,
     stuck: &Stuck,
     programs: &[LaneView],
     certificates: &[Key],
     missed: Vec<Attention>,
     now: i64,
 ) -> Vec<Attention> {
-    let trouble = trouble.map(|why| {
-        let what = format!("Nothing is processed: {why}");
-        Attention::urgent(what, "/console/notifications")
-    });
-    let mut all = Vec::from_iter(trouble);
+    let stopped = |what| Attention::urgent(format!("Stopped: {what}"), "/console/notifications");
+    let troubles = troubles.map(stopped);
+    let mut all = Vec::from_iter(troubles);
     all.extend(maintenance(stuck, now));
     all.extend(late(stuck, now));
     all.extend(programs.iter().filter_map(held_back));
@@ -122,7 +120,14 @@ mod tests {
     const HOUR: i64 = 60 * 60_000;
 
     fn told(stuck: &Stuck, programs: &[LaneView]) -> Vec<(String, bool)> {
-        let all = attention(None, stuck, programs, &[], Vec::new(), HOUR * 10);
+        let all = attention(
+            std::iter::empty(),
+            stuck,
+            programs,
+            &[],
+            Vec::new(),
+            HOUR * 10,
+        );
         all.into_iter()
             .map(|attention| (attention.what, attention.is_urgent))
             .collect()

@@ -12,6 +12,7 @@ use super::plot::{MINUTES, Plot};
 use crate::dispatcher::LaneView;
 use crate::domain::MissedRules;
 use crate::store::{InMinute, LATEST, StoreError, Stuck, Tx};
+use crate::telemetry::Trouble;
 
 const SECTION: &str = "Overview";
 const MINUTE_MS: i64 = 60_000;
@@ -61,6 +62,8 @@ pub async fn show(
         missed,
     } = console.api.read(move |tx| read(tx, &rules, now)).await?;
     let programs = console.api.calls.lane_views();
+    let workers = [&console.api.receiving, &console.api.processing];
+    let troubles = workers.into_iter().flatten().filter_map(Trouble::current);
     let word = |status: Option<String>| status.unwrap_or_else(|| "unknown".to_owned());
     let cards = cards
         .into_iter()
@@ -69,7 +72,7 @@ pub async fn show(
     html(&OverviewPage {
         frame: Frame::new(&signed_in, SECTION, SECTION),
         attention: attention(
-            console.api.trouble.current(),
+            troubles,
             &stuck,
             &programs,
             &console.certificates(),

@@ -16,9 +16,9 @@ mod registration;
 mod replay;
 mod rows;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ use crate::domain::{Hold, Policy};
 use crate::jose::{KeyFolder, Keyring, Reload};
 use crate::settings::ProcessorSettings;
 use crate::store::{Store, StoreError, Tx};
-use crate::telemetry::{Clock, Hint, Metrics};
+use crate::telemetry::{Clock, Hint, Metrics, Trouble};
 
 use pacing::Inflow;
 
@@ -88,31 +88,6 @@ impl Wake {
     }
 }
 
-/// Why the processor makes no progress, if it does not: shown by the readiness check.
-#[derive(Clone, Default)]
-pub struct Trouble(Arc<Mutex<Option<String>>>);
-
-impl Trouble {
-    /// The current trouble.
-    pub fn current(&self) -> Option<String> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Sets or clears it, and tells it once.
-    fn set(&self, trouble: Option<String>) {
-        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match (&*current, &trouble) {
-            (None, Some(new)) => log::error!("nothing is processed: {new}"),
-            (Some(_), None) => log::info!("processing goes on"),
-            _ => {}
-        }
-        *current = trouble;
-    }
-}
-
 impl Running {
     /// For hinting.
     pub fn wake(&self) -> Wake {
@@ -139,7 +114,7 @@ impl Processor {
     pub fn start(mut self) -> std::io::Result<Running> {
         let (hint, hints) = Hint::channel();
         let stopping = Arc::new(AtomicBool::new(false));
-        let trouble = Trouble::default();
+        let trouble = Trouble::new("nothing is processed", "processing goes on");
         let inflow = Inflow::default();
         let wake = Wake {
             hint,

@@ -1,7 +1,7 @@
 //! Group commit: deliveries that wait share one durable commit, and are answered after it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -12,14 +12,17 @@ use tokio::sync::oneshot;
 use crate::processor::Wake;
 use crate::settings::ReceiverSettings;
 use crate::store::{NewDelivery, Store, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Trouble};
 
 /// Bodies that share one commit: more would make all of them wait too long.
 const COMMIT_BYTES: usize = 4 << 20;
+/// While nothing can be stored, this is how often it is tried without a delivery.
+const TRY_EVERY: Duration = Duration::from_secs(1);
 
 /// The thread that writes deliveries.
 pub struct Intake {
     handle: IntakeHandle,
+    trouble: Trouble,
     thread: JoinHandle<()>,
 }
 
@@ -65,14 +68,23 @@ impl Intake {
     ) -> std::io::Result<Self> {
         let (queue, receiver) = sync_channel(settings.queue);
         let batch = settings.commit_batch;
+        let trouble = Trouble::new(
+            "notifications are refused",
+            "notifications can be stored again",
+        );
+        let its_trouble = trouble.clone();
         let thread = std::thread::Builder::new()
             .name("intake".to_owned())
-            .spawn(move || run(&store, &receiver, batch, wake.as_ref(), &metrics))?;
+            .spawn(move || {
+                let wake = wake.as_ref();
+                run(&store, &receiver, batch, wake, &its_trouble, &metrics);
+            })?;
         Ok(Self {
             handle: IntakeHandle {
                 queue,
                 patience: settings.commit_patience(),
             },
+            trouble,
             thread,
         })
     }
@@ -80,6 +92,11 @@ impl Intake {
     /// For the request handlers.
     pub fn handle(&self) -> IntakeHandle {
         self.handle.clone()
+    }
+
+    /// What it suffers from.
+    pub fn trouble(&self) -> Trouble {
+        self.trouble.clone()
     }
 
     /// Stores what still waits and ends. What is handed in afterwards is refused.
@@ -116,21 +133,26 @@ fn run(
     queue: &Receiver<Option<Waiting>>,
     limit: usize,
     wake: Option<&Wake>,
+    trouble: &Trouble,
     metrics: &Metrics,
 ) {
     let mut batch = Batch::default();
-    while batch.fill(queue, limit) {
+    while !batch.is_last
+        && let Some(first) = first(store, queue, trouble)
+    {
+        batch.fill(first, queue, limit);
         if let Some(wake) = wake {
             wake.commit_wanted();
         }
         // A panic must not end the thread: everything after it would be refused.
         let write = || store.write(|tx| tx.insert_deliveries(&batch.deliveries));
         let kept = catch_unwind(AssertUnwindSafe(write))
-            .unwrap_or(Err(StoreError::Damaged("storing panicked")))
-            .map_err(|error| {
-                log::error!("{} deliveries are not stored: {error}", batch.answers.len());
-                Refused::StorageDown
-            });
+            .unwrap_or(Err(StoreError::Damaged("storing panicked")));
+        trouble.set(kept.as_ref().err().map(ToString::to_string));
+        let kept = kept.map_err(|error| {
+            log::error!("{} deliveries are not stored: {error}", batch.answers.len());
+            Refused::StorageDown
+        });
         let count = batch.deliveries.len();
         metrics.committed(count);
         batch.deliveries.clear();
@@ -144,6 +166,22 @@ fn run(
     }
 }
 
+/// Waits for the first delivery of a batch; none is to come once this is `None`. In trouble it tries by itself
+/// whether it is over: those who send may have been led away from a process that is not ready.
+fn first(store: &Store, queue: &Receiver<Option<Waiting>>, trouble: &Trouble) -> Option<Waiting> {
+    while trouble.current().is_some() {
+        match queue.recv_timeout(TRY_EVERY) {
+            Ok(waiting) => return waiting,
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => {
+                let tried = store.try_to_write();
+                trouble.set(tried.err().map(|error| error.to_string()));
+            }
+        }
+    }
+    queue.recv().ok().flatten()
+}
+
 /// What shares one commit.
 #[derive(Default)]
 struct Batch {
@@ -153,27 +191,22 @@ struct Batch {
 }
 
 impl Batch {
-    /// Waits for a delivery and takes along what else waits by then. False when there is no more
-    /// to come.
-    fn fill(&mut self, queue: &Receiver<Option<Waiting>>, limit: usize) -> bool {
-        if self.is_last {
-            return false;
-        }
+    /// Takes along what else waits by now.
+    fn fill(&mut self, first: Waiting, queue: &Receiver<Option<Waiting>>, limit: usize) {
         let mut bytes = 0;
-        let mut next = queue.recv().ok();
-        while let Some(Some(waiting)) = next {
+        let mut next = Some(first);
+        while let Some(waiting) = next {
             bytes += waiting.delivery.body.len();
             self.deliveries.push(waiting.delivery);
             self.answers.push(waiting.answer);
             if self.deliveries.len() >= limit || bytes >= COMMIT_BYTES {
-                return true;
+                return;
             }
             match queue.try_recv() {
-                Ok(waiting) => next = Some(waiting),
-                Err(_) => return true,
+                Ok(waiting) => next = waiting,
+                Err(_) => return,
             }
         }
         self.is_last = true;
-        !self.deliveries.is_empty()
     }
 }

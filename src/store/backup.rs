@@ -13,7 +13,7 @@ use diesel::{QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
 
 use super::connection::AnyConnection;
 use super::cryptograms::LET_ALL_RUN_OUT;
-use super::{Store, StoreError};
+use super::{Store, StoreError, structure};
 
 /// What was written, after it was read again.
 #[derive(Debug)]
@@ -80,14 +80,8 @@ impl Store {
 
 /// Reads all of the copy: its structure, its foreign keys, its schema.
 fn check(c: &mut SqliteConnection, schema: &str) -> Result<(), BackupError> {
-    let integrity = "SELECT integrity_check AS word FROM pragma_integrity_check";
-    let found: Vec<Word> = sql_query(integrity).load(c)?;
-    if !matches!(&*found, [only] if only.word == "ok") {
-        return Err(BackupError::NotWhole("SQLite's integrity check fails"));
-    }
-    let orphans = "SELECT \"table\" AS word FROM pragma_foreign_key_check";
-    if !sql_query(orphans).load::<Word>(c)?.is_empty() {
-        return Err(BackupError::NotWhole("rows point to rows that are missing"));
+    if let Some(fault) = structure::fault_in(c)? {
+        return Err(BackupError::NotWhole(fault));
     }
     if sql_query(LATEST).get_result::<Word>(c)?.word != schema {
         return Err(BackupError::NotWhole("its schema is another one"));

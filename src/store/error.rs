@@ -28,6 +28,8 @@ pub enum StoreError {
     Rehearsed,
     #[error("a stored row is damaged: {0}")]
     Damaged(&'static str),
+    #[error("the database itself is damaged, a backup must be restored: {0}")]
+    Corrupt(&'static str),
     #[error(transparent)]
     Sealed(#[from] SealError),
 }
@@ -58,8 +60,10 @@ impl From<DieselError> for StoreError {
 
 /// Constant parts of messages that say that the same work may succeed later. The rest of a server's
 /// message may quote values, so it is never kept.
-const PASSING: [&str; 12] = [
+const PASSING: [&str; 14] = [
     "disk I/O error",
+    "unable to open database file",
+    "out of memory",
     "database or disk is full",
     "attempt to write a readonly database",
     "read-only transaction",
@@ -74,6 +78,15 @@ const PASSING: [&str; 12] = [
     "statement timeout",
 ];
 
+/// The same of messages that say that the database's own files are not as they were written.
+const CORRUPT: [&str; 5] = [
+    "database disk image is malformed",
+    "malformed database schema",
+    "file is not a database",
+    "invalid page in block",
+    "could not read block",
+];
+
 fn of_database(kind: &DatabaseErrorKind, message: &str) -> StoreError {
     match kind {
         DatabaseErrorKind::UniqueViolation => StoreError::Conflict,
@@ -83,9 +96,16 @@ fn of_database(kind: &DatabaseErrorKind, message: &str) -> StoreError {
             StoreError::CannotWrite("could not serialize access")
         }
         _ if message.contains("database is locked") => StoreError::Busy,
-        _ => match PASSING.into_iter().find(|known| message.contains(known)) {
-            Some(known) => StoreError::CannotWrite(known),
-            None => StoreError::Refused(format!("{kind:?}")),
-        },
+        _ => {
+            let among = |known: &[&'static str]| {
+                let mut known = known.iter();
+                known.find(|known| message.contains(**known)).copied()
+            };
+            match (among(&PASSING), among(&CORRUPT)) {
+                (Some(known), _) => StoreError::CannotWrite(known),
+                (None, Some(known)) => StoreError::Corrupt(known),
+                (None, None) => StoreError::Refused(format!("{kind:?}")),
+            }
+        }
     }
 }

@@ -31,15 +31,18 @@ mod moving;
 mod notifications;
 mod outbox;
 mod overview;
+mod probe;
 mod registrations;
 mod replays;
 mod resealing;
 mod retention;
 mod schema;
 mod sealed_columns;
+mod structure;
 mod timeline;
 mod traffic;
 mod tx;
+mod write_ahead_log;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -130,6 +133,9 @@ struct Inner {
 impl Store {
     /// Brings the schema up to date; returns how many steps that took.
     pub fn migrate(url: &DatabaseUrl) -> Result<usize, StoreError> {
+        if let DatabaseUrl::Sqlite(path) = url {
+            write_ahead_log::check(path)?;
+        }
         migrations::run(&mut Manager::new(url.clone()).establish()?)
     }
 
@@ -143,6 +149,9 @@ impl Store {
     /// durable: SQLite 3.51.3 or later in WAL mode with `synchronous=FULL`, PostgreSQL with
     /// `synchronous_commit`, `fsync` and `full_page_writes` on. Anything else is refused.
     pub fn open_current(url: &DatabaseUrl, keys: Arc<StorageKeys>) -> Result<Self, StoreError> {
+        if let DatabaseUrl::Sqlite(path) = url {
+            write_ahead_log::check(path)?;
+        }
         let manager = Manager::new(url.clone());
         migrations::check(&mut manager.establish()?)?;
         let writer = match url {

@@ -8,6 +8,7 @@ mod metrics;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 pub use clock::{Clock, timestamp};
 pub use clock_watch::{ClockFault, ClockLimits, ClockWatch, KnownTimes};
@@ -15,3 +16,4 @@ pub use hint::Hint;
 pub use logs::{LogFormat, init_logs};
 pub use metrics::{Described, Label, Metrics, Values};
 pub use tally::{Counted, Tally};
+pub use trouble::Trouble;

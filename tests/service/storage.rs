@@ -21,7 +21,7 @@ fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-fn migrations_folder(backend: Backend) -> PathBuf {
+pub fn migrations_folder(backend: Backend) -> PathBuf {
     repository(match backend {
         Backend::Sqlite => "migrations/sqlite",
         Backend::Postgres => "migrations/postgres",
@@ -29,7 +29,7 @@ fn migrations_folder(backend: Backend) -> PathBuf {
 }
 
 /// The migrations of a database, oldest first.
-fn migrations(backend: Backend) -> Vec<String> {
+pub fn migrations(backend: Backend) -> Vec<String> {
     let entries = std::fs::read_dir(migrations_folder(backend)).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names = Vec::from_iter(names);
@@ -93,7 +93,7 @@ fn columns_of_the_code() -> Columns {
 }
 
 /// Everything the schema consists of, as its database tells it.
-fn schema(database: &TestDatabase, backend: Backend) -> Vec<String> {
+pub fn schema(database: &TestDatabase, backend: Backend) -> Vec<String> {
     let query = match backend {
         Backend::Sqlite => {
             "SELECT type || ' ' || name || ' ' || coalesce(sql, '') AS text FROM sqlite_master"
@@ -206,6 +206,23 @@ fn a_write_that_fails_or_panics_leaves_nothing_and_the_store_usable(
     let keys = store.read(|tx| tx.list_api_keys()).unwrap();
     assert_eq!(keys.len(), 20);
     assert!(keys.iter().all(|key| key.name.starts_with("kept-")));
+}
+
+/// As it does by itself after some failures of the disk.
+#[test]
+fn a_transaction_that_sqlite_has_undone_by_itself_leaves_the_store_usable() {
+    let database = TestDatabase::new(Backend::Sqlite);
+    let store = open(&database).unwrap();
+    sql(&database).execute(
+        "CREATE TRIGGER undo BEFORE INSERT ON api_keys WHEN NEW.name = 'half' \
+         BEGIN SELECT RAISE(ROLLBACK, 'as the test wants'); END",
+    );
+    let undone = store.write(|tx| tx.insert_api_key(&api_key("half")));
+    assert!(undone.is_err());
+    store
+        .write(|tx| tx.insert_api_key(&api_key("kept")))
+        .unwrap();
+    assert_eq!(store.read(|tx| tx.list_api_keys()).unwrap().len(), 1);
 }
 
 #[rstest]

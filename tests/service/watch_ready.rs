@@ -38,6 +38,7 @@ fn what_is_well_is_told_too(#[values(Backend::Sqlite, Backend::Postgres)] backen
     let (names, wrong) = checks(&app);
     let expected = [
         "database",
+        "receiving",
         "processing",
         "clock",
         "backlog",

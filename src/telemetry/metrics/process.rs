@@ -9,8 +9,9 @@ use super::Metrics;
 use super::described::{Label, Registering, Values, listed};
 use crate::telemetry::Clock;
 
-const CHECKS: [&str; 6] = [
+const CHECKS: [&str; 7] = [
     "database",
+    "receiving",
     "processing",
     "clock",
     "backlog",
@@ -48,8 +49,8 @@ impl Process {
                 values: Values::OneOf(&CHECKS),
             }])
             .advice(
-                "The first three make the process not ready. `processing` is there only where the process \
-                 has the role. /readyz tells the reason.",
+                "The first four make the process not ready. `receiving` and `processing` are there only where the \
+                 process has the role. /readyz tells the reason.",
             )
             .add(Family::default());
         let connections = to

@@ -44,6 +44,11 @@ impl Connection {
         Self(stream, Vec::new())
     }
 
+    /// Its port at this end.
+    pub fn port(&self) -> u16 {
+        self.0.local_addr().unwrap().port()
+    }
+
     /// Sends; false once the other side takes no more.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.0.write_all(bytes.as_ref()).is_ok()

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::{TestDatabase, keys, leaks};
+use super::{TestDatabase, keys, leaks, strace};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tokenkeep");
 
@@ -37,8 +37,13 @@ impl Serve {
 
     /// Starts with so many file descriptors at most.
     pub fn start_with_descriptors(database: &TestDatabase, most: u32) -> Self {
+        Self::start_within(database, &format!("-n {most}"))
+    }
+
+    /// Starts within a limit, as `ulimit` has it.
+    pub fn start_within(database: &TestDatabase, limit: &str) -> Self {
         let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\"")]);
+        shell.args(["-c", &format!("ulimit {limit}; exec \"$0\" \"$@\"")]);
         shell.arg(PROGRAM);
         Self::spawn(shell, (database, &keys()), &[])
     }
@@ -50,6 +55,13 @@ impl Serve {
         strace.args(["-D", "-f", "-qq", "-s", "65536"]);
         strace.args(["-e", "trace=%file,sendto,sendmsg", "-o"]);
         strace.arg(trace).arg(PROGRAM);
+        Self::spawn(strace, (database, &keys()), &[])
+    }
+
+    /// Starts under a `strace` that records what it does to files and what it answers.
+    pub fn start_recorded(database: &TestDatabase, trace: &Path) -> Self {
+        let mut strace = strace::recording(trace);
+        strace.arg(PROGRAM);
         Self::spawn(strace, (database, &keys()), &[])
     }
 

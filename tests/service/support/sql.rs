@@ -1,5 +1,7 @@
 //! SQL of our own beside the service: to look at what it wrote, to stand in its way, to damage rows.
 
+use std::path::Path;
+
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::Text;
 use diesel::{
@@ -43,6 +45,15 @@ pub fn number_at(url: &str, sql: &str) -> i64 {
         false => query.get_result(&mut SqliteConnection::establish(url).unwrap()),
     };
     row.unwrap().number
+}
+
+/// The rows of a query whose one column is called `text`, in a SQLite file.
+pub fn texts_in(file: &Path, sql: &str) -> QueryResult<Vec<String>> {
+    let mut c = SqliteConnection::establish(file.to_str().unwrap()).unwrap();
+    // A store that was dropped closes its last connection a moment later.
+    c.batch_execute("PRAGMA busy_timeout = 5000")?;
+    let rows: Vec<Row> = sql_query(sql).load(&mut c)?;
+    Ok(rows.into_iter().map(|row| row.text).collect())
 }
 
 #[derive(QueryableByName)]
