@@ -16,6 +16,8 @@ const OLDEST: i64 = 48 * 3_600_000;
 const OVERDUE: i64 = 3_600_000;
 /// A call whose handling panics this often is given up.
 const PANICS: i32 = 5;
+/// The reason of a call that the database takes no result of, for a reason that does not pass by itself.
+const NOT_WRITTEN: &str = "result-cannot-be-written";
 /// The reason of a call that the card's program has no operation for.
 const NOT_OFFERED: &str = "not-offered-by-program";
 /// After a refused credential; an operator's retry comes earlier.
@@ -26,6 +28,10 @@ pub fn attempt(calls: &Calls, lane: &Lane, job: &ClaimedJob) {
     lane.wait_for_turn();
     let work = || make(calls, lane, job);
     let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| panicked(calls, job));
+    let outcome = match outcome {
+        Err(error) if !error.is_passing() => not_written(calls, job, &error),
+        other => other,
+    };
     match outcome {
         Ok(ended) => {
             calls.metrics().called(kind_name(&job.kind), ended.name());
@@ -171,8 +177,26 @@ pub(super) fn not_made(reason: &str) -> CallFailure {
 
 fn panicked(calls: &Calls, job: &ClaimedJob) -> Result<Ended, StoreError> {
     log::error!("the handling of call {} panicked", job.id);
+    spoiled(calls, job, "panicked", job.attempts >= PANICS)
+}
+
+/// What the call brought cannot be written, and will not be by itself: a row of the card is damaged. It is
+/// given up when that is so again, but for what somebody wants done.
+fn not_written(calls: &Calls, job: &ClaimedJob, error: &StoreError) -> Result<Ended, StoreError> {
+    log::error!("what call {} brought cannot be written: {error}", job.id);
+    let again = job.last_reason.as_deref() == Some(NOT_WRITTEN);
+    let gives_up = again && job.attempts >= PANICS && !is_wish(job);
+    spoiled(calls, job, NOT_WRITTEN, gives_up)
+}
+
+/// Ends an attempt that is spoiled here: the call is made again later, or given up.
+fn spoiled(
+    calls: &Calls,
+    job: &ClaimedJob,
+    reason: &str,
+    gives_up: bool,
+) -> Result<Ended, StoreError> {
     let now = calls.now();
-    let gives_up = job.attempts >= PANICS;
     let state = if gives_up {
         JobState::Dead
     } else {
@@ -181,7 +205,7 @@ fn panicked(calls: &Calls, job: &ClaimedJob) -> Result<Ended, StoreError> {
     let wait = backoff::delay(job.attempts, None, calls.jitter());
     let ending = Ending {
         next_at: (!gives_up).then(|| now.saturating_add(wait)),
-        ..done(state, Some("panicked"), None)
+        ..done(state, Some(reason), None)
     };
     let store = calls.store();
     store.write(|tx| Ended::write(tx, job, ending, now))

@@ -14,7 +14,7 @@ use super::breaker::{Admission, Breaker, Signal, Stop};
 use super::program_client::ProgramClient;
 use crate::settings::ConnectionSettings;
 use crate::telemetry::Clock;
-use crate::upstream::{CallFailure, FailureClass};
+use crate::upstream::{CallFailure, FailureClass, LONGEST_WAIT};
 
 /// How long a call of the queue waits before it looks whether callers still wait.
 const BEHIND_CALLERS: Duration = Duration::from_millis(5);
@@ -139,6 +139,14 @@ impl Lane {
 
     /// Takes in how an attempt ended, and tells once when calls stop or go on.
     pub fn report<T>(&self, answer: &Result<T, CallFailure>) {
+        if let Err(failure) = answer
+            && failure.retry_after == Some(LONGEST_WAIT)
+        {
+            let program = &self.program;
+            log::warn!(
+                "program {program}: it asks for a wait of an hour or more, an hour is waited"
+            );
+        }
         let signal = match answer.as_ref().map_err(|failure| failure.class) {
             Ok(_) | Err(FailureClass::Refused | FailureClass::NotThere) => Signal::Works,
             Err(FailureClass::Retry) => Signal::Fails,

@@ -48,7 +48,7 @@ pub use erasure::{Erasure, request_erasure};
 pub use housekeeping::Housekeeping;
 pub use lane::LaneView;
 pub use lookup::NoTransactions;
-pub use operating::{NOT_OVER, Operated, discard_call, fit_reason, retry_call};
+pub use operating::{NOT_OVER, Operated, discard_call, fit_reason, rehearse_retry, retry_call};
 pub use program_client::ProgramClient;
 
 /// The longest wait between two looks at the outbox.

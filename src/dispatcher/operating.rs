@@ -23,8 +23,17 @@ pub enum Operated {
 
 /// Lets a call be made at once that waits, is parked or was given up.
 pub fn retry_call(store: &Store, id: &str, now: i64) -> Result<Operated, StoreError> {
-    let act = (Act::CallRetried, Value::Null);
-    operate(store, id, act, now, |tx| tx.retry_job(id, now))
+    store.write(|tx| retry(tx, id, now))
+}
+
+/// What [`retry_call`] would come to; changes and records nothing.
+pub fn rehearse_retry(store: &Store, id: &str, now: i64) -> Result<Operated, StoreError> {
+    store.rehearse(|tx| retry(tx, id, now))
+}
+
+fn retry(tx: &mut Tx<'_>, id: &str, now: i64) -> Result<Operated, StoreError> {
+    let is_done = tx.retry_job(id, now)?;
+    operated(tx, id, (Act::CallRetried, Value::Null), is_done, now)
 }
 
 /// Gives a call up for good, for a reason that [`fit_reason`] has let pass.
@@ -35,7 +44,10 @@ pub fn discard_call(
     now: i64,
 ) -> Result<Operated, StoreError> {
     let act = (Act::CallDiscarded, json!({ "reason": reason }));
-    operate(store, id, act, now, |tx| tx.discard_job(id, reason, now))
+    store.write(|tx| {
+        let is_done = tx.discard_job(id, reason, now)?;
+        operated(tx, id, act, is_done, now)
+    })
 }
 
 /// Whether a reason may be stored and shown; says what is wrong with it otherwise.
@@ -49,27 +61,24 @@ pub fn fit_reason(text: &str) -> Result<String, String> {
     }
 }
 
-/// Does it and records it, in one transaction.
-fn operate(
-    store: &Store,
+/// Records what was done or refused, in its transaction.
+fn operated(
+    tx: &mut Tx<'_>,
     id: &str,
     (act, details): (Act, Value),
+    is_done: bool,
     at: i64,
-    work: impl FnOnce(&mut Tx<'_>) -> Result<bool, StoreError>,
 ) -> Result<Operated, StoreError> {
-    store.write(|tx| {
-        let is_done = work(tx)?;
-        tx.audit(Entry {
-            act,
-            object: id,
-            outcome: if is_done { "done" } else { "refused" },
-            details,
-            at,
-        })?;
-        Ok(match (tx.job(id)?, is_done) {
-            (Some(job), true) => Operated::Done(job),
-            (Some(job), false) => Operated::Refused(job),
-            (None, _) => Operated::Unknown,
-        })
+    tx.audit(Entry {
+        act,
+        object: id,
+        outcome: if is_done { "done" } else { "refused" },
+        details,
+        at,
+    })?;
+    Ok(match (tx.job(id)?, is_done) {
+        (Some(job), true) => Operated::Done(job),
+        (Some(job), false) => Operated::Refused(job),
+        (None, _) => Operated::Unknown,
     })
 }

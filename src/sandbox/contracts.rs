@@ -1,6 +1,6 @@
 //! Card contracts and their tokens, as the processor of their issuer keeps them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value, json};
 
@@ -63,6 +63,16 @@ impl ContractToken {
     }
 }
 
+/// Commands that are remembered; older ones are forgotten.
+const REMEMBERED: usize = 100_000;
+
+/// A command that was carried out: the contract, the token if it was for one, the status it has now.
+struct CarriedOut {
+    contract: String,
+    number: Option<String>,
+    status: &'static str,
+}
+
 /// All contracts that there are, and their tokens.
 #[derive(Default)]
 pub(super) struct Contracts {
@@ -70,6 +80,7 @@ pub(super) struct Contracts {
     codes: BTreeMap<String, String>,
     /// By number.
     tokens: BTreeMap<String, ContractToken>,
+    carried_out: VecDeque<CarriedOut>,
 }
 
 impl Contracts {
@@ -110,7 +121,12 @@ impl Contracts {
 
     /// Does what the merchant asks for: with one token of a contract, or with all of them. Returns
     /// whether there was one that is not deactivated.
-    pub(super) fn command(&mut self, contract: &str, number: Option<&str>, status: &str) -> bool {
+    pub(super) fn command(
+        &mut self,
+        contract: &str,
+        number: Option<&str>,
+        status: &'static str,
+    ) -> bool {
         let mut found = false;
         for token in self.tokens.values_mut() {
             let is_meant = token.contract == contract
@@ -121,7 +137,31 @@ impl Contracts {
                 found = true;
             }
         }
+        if found {
+            self.note_carried_out(contract, number, status);
+        }
         found
+    }
+
+    fn note_carried_out(&mut self, contract: &str, number: Option<&str>, status: &'static str) {
+        if self.carried_out.len() == REMEMBERED {
+            self.carried_out.pop_front();
+        }
+        self.carried_out.push_back(CarriedOut {
+            contract: contract.to_owned(),
+            number: number.map(str::to_owned),
+            status,
+        });
+    }
+
+    /// The commands that were carried out for a contract, in order: the token if it was for one, and
+    /// the status that it has given.
+    pub(super) fn carried_out(&self, contract: &str) -> Vec<(Option<String>, &'static str)> {
+        let done = self.carried_out.iter();
+        let of_contract = done.filter(|done| done.contract == contract);
+        of_contract
+            .map(|done| (done.number.clone(), done.status))
+            .collect()
     }
 
     /// The contracts with their codes and tokens, by id.

@@ -31,6 +31,15 @@ impl Sandbox {
         contracts.get(number).map(|token| token.status.clone())
     }
 
+    /// The commands that were carried out for a card contract, in order: the last four digits of the
+    /// token if it was for one, and the status that it has given.
+    pub fn carried_out(&self, contract: &str) -> Vec<(Option<String>, &'static str)> {
+        let done = self.shared.contracts().carried_out(contract).into_iter();
+        let shown = |number: String| processing::last_four(&number);
+        done.map(|(number, status)| (number.map(shown), status))
+            .collect()
+    }
+
     /// Gives a card contract another status: 05 suspends its active tokens. Does nothing where there
     /// is no such contract.
     pub fn set_contract_status(&self, contract: &str, code: &str) {

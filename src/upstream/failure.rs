@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::DateTime;
 
 /// The longest wait that the other side may ask for.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// What follows from a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

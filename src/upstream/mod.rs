@@ -17,6 +17,7 @@ use crate::jose::JwsAlg;
 
 pub use client_error::ClientError;
 pub(crate) use exchange::{Answer, Exchange, FLOW_ID, Request, is_flow_id};
+pub(crate) use failure::LONGEST_WAIT;
 pub use failure::{CallFailure, FailureClass};
 pub(crate) use verification::{KeySetFiles, Verification};
 

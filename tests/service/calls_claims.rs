@@ -13,10 +13,19 @@ use tokenkeep::settings::Role;
 use tokenkeep::store::{ClaimedJob, DatabaseUrl, Ending, JobState, Store, Tx};
 
 use crate::support::calls::{MINUTE, Shop};
-use crate::support::{App, Backend, START, keys, slack};
+use crate::support::{App, Backend, START, is_full, keys, slack};
 
 const WORKERS: usize = 4;
-const CARDS: usize = 1_000;
+
+/// Two calls for each.
+fn cards() -> usize {
+    if is_full() { 5_000 } else { 1_000 }
+}
+
+/// Calls in a second. Where tests share a busy machine it is only to be no standstill.
+fn least_rate() -> f64 {
+    if is_full() { 500.0 } else { 50.0 }
+}
 
 /// What the workers have seen.
 #[derive(Default)]
@@ -86,11 +95,11 @@ fn work(store: &Store, seen: &Mutex<Seen>, total: usize) {
 }
 
 #[rstest]
-fn o02_two_thousand_calls_are_each_claimed_once_by_four_workers(
+fn o02_calls_are_each_claimed_once_by_four_workers(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
     let app = not_dispatching(backend);
-    queue(app.store(), CARDS);
+    queue(app.store(), cards());
     // All alike, so that the two of a card come one behind the other.
     app.database.execute("UPDATE outbox SET priority = 2");
     let url = DatabaseUrl::parse(&app.database.url()).unwrap();
@@ -106,16 +115,17 @@ fn o02_two_thousand_calls_are_each_claimed_once_by_four_workers(
         for worker in 0..WORKERS {
             let (seen, other, store) = (&seen, &other, app.store());
             let store = if worker % 2 == 0 { store } else { other };
-            threads.spawn(move || work(store, seen, 2 * CARDS));
+            threads.spawn(move || work(store, seen, 2 * cards()));
         }
     });
     let seconds = begun.elapsed().as_secs_f64();
     let done = seen.into_inner().unwrap().done;
-    assert_eq!(done.len(), 2 * CARDS);
+    assert_eq!(done.len(), 2 * cards());
     assert!(done.values().all(|times| *times == 1), "claimed twice");
     let doubled = "SELECT count(*) AS number FROM outbox WHERE attempts <> 1 OR state <> 'done'";
     assert_eq!(app.database.number(doubled), 0);
     let rate = done.len() as f64 / seconds;
+    assert!(rate >= least_rate(), "{rate:.0} a second");
     println!(
         "O-02 on {backend:?}: {} calls, 0 doubled, {rate:.0} a second",
         done.len()

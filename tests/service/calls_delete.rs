@@ -7,6 +7,7 @@ use tokenkeep::store::CardFilter;
 
 use crate::support::Backend;
 use crate::support::calls::{HOUR, LONGEST_WAIT, MINUTE, Shop};
+use crate::support::commands::tokenkeep;
 
 const CARD: &str = "9ajNArkAR66zqYyHCn0rCA000000000000US";
 
@@ -228,4 +229,62 @@ fn a_refused_deletion_stays_parked_until_an_operator_lets_it_be_made_again(
     assert!(shop.retry(&shop.job(CARD, "delete_card")));
     shop.settle();
     assert_gone(&shop, "CANCELLED");
+}
+
+/// What `cards list --not-confirmed` tells: the card, and how the call of its deletion stands.
+fn listed(shop: &Shop) -> Vec<[String; 3]> {
+    let list = ["cards", "list", "--not-confirmed", "--json"];
+    let told = tokenkeep(&shop.app.database, &list).json();
+    let cards = told["cards"].as_array().unwrap().iter();
+    let told = |card: &Value| {
+        let call = &card["deletion"];
+        let said = [&card["cardId"], &call["state"], &call["lastReason"]];
+        said.map(|value| value.as_str().unwrap_or_default().to_owned())
+    };
+    cards.map(told).collect()
+}
+
+/// Refused for good there: deleted here, still live there. Seen to fail with a refused call given up in the
+/// place of parked.
+#[rstest]
+fn o17_a_deletion_that_is_refused_for_good_is_listed_until_it_is_resolved(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+    #[values(true, false)] resolved_by_an_operator: bool,
+) {
+    let shop = with_card(backend);
+    let fault = Fault::service_error(422);
+    shop.sandbox.set_fault(Operation::DeleteCard, Some(fault));
+    assert_eq!(shop.delete(CARD).status, 202);
+    assert_gone(&shop, "DELETE_PENDING");
+    shop.settle();
+    let reported = [CARD, "parked", "INVALID_ARGUMENT"];
+    let mut looks = 0;
+    for days in [0, 1, 30] {
+        shop.advance(days * 24 * HOUR);
+        shop.settle();
+        // However often it is asked for again.
+        assert_eq!(shop.delete(CARD).status, 200);
+        assert_eq!(listed(&shop), [reported], "after {days} days");
+        assert_gone(&shop, "DELETE_PENDING");
+        assert!(shop.sandbox.card(CARD).is_some(), "still live there");
+        looks += 1;
+    }
+    assert_eq!(shop.calls(Operation::DeleteCard, CARD), 1);
+    let parked = "tokenkeep_outbox_jobs{kind=\"delete_card\",state=\"parked\"}";
+    assert_eq!(shop.metric(parked), 1, "an alert follows from it");
+
+    if resolved_by_an_operator {
+        shop.sandbox.set_fault(Operation::DeleteCard, None);
+        assert!(shop.retry(&shop.job(CARD, "delete_card")));
+    } else {
+        let cancelled = shop.sandbox.set_status(CARD, CardStatus::Cancelled);
+        shop.app.deliver(&cancelled.unwrap());
+    }
+    shop.settle();
+    assert_gone(&shop, "CANCELLED");
+    assert!(listed(&shop).is_empty());
+    assert_eq!(shop.metric(parked), 0);
+    println!(
+        "O-17 on {backend:?}: listed at {looks} of {looks} looks in 31 days, unusable at each, not once it was resolved"
+    );
 }

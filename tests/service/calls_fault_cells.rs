@@ -19,6 +19,7 @@ use crate::calls_fault_table::{OPERATIONS, Row, Upstream};
 use crate::support::START;
 use crate::support::build::{NUMBER_1, plain, refresh};
 use crate::support::calls::{clock_of, program, sandbox};
+use crate::support::issuer::CLIENT;
 
 /// Seconds that an attempt may take where running out of time is what must happen.
 const SHORT: u64 = 4;
@@ -37,7 +38,13 @@ pub struct Cell {
 }
 
 impl Cell {
-    pub fn new(number: usize, row: Row, clock: &Arc<AtomicI64>) -> (Self, ProgramSettings) {
+    pub fn new(
+        number: usize,
+        row: Row,
+        operation: Operation,
+        clock: &Arc<AtomicI64>,
+    ) -> (Self, ProgramSettings) {
+        let is_command = operation == Operation::SetTokenStatus;
         let name = format!("program-{number}");
         let service = format!("SERVICE#{number}");
         let mut sandbox_of_row = None;
@@ -45,14 +52,21 @@ impl Cell {
         let address = match &row.upstream {
             Upstream::Sandbox(_) => {
                 let started = sandbox(clock_of(clock), |s| s.service_id.clone_from(&service));
-                let address = started.base_url();
+                let address = match is_command {
+                    true => started.processing_url(),
+                    false => started.base_url(),
+                };
                 sandbox_of_row = Some(started);
                 address
             }
             Upstream::Refused => {
                 let unused = nobody();
                 refused = Some(unused);
-                format!("http://{unused}/src/api/digital/payments")
+                let path = match is_command {
+                    true => "global-processing/digital",
+                    false => "src/api/digital/payments",
+                };
+                format!("http://{unused}/{path}")
             }
             Upstream::NoSuchHost => "https://tokenkeep.invalid".to_owned(),
             Upstream::Untrusted => untrusted(),
@@ -63,10 +77,15 @@ impl Cell {
         } else {
             LONGEST
         };
-        let more = json!({ "timeout": timeout, "get_card_token": true });
-        let program = program(&address, &service, &more);
+        let program = match is_command {
+            true => issuer(&address, timeout),
+            false => {
+                let more = json!({ "timeout": timeout, "get_card_token": true });
+                program(&address, &service, &more)
+            }
+        };
         let cell = Self {
-            card: format!("card-{number}"),
+            card: format!("9{number:04}"),
             program: name,
             sandbox: sandbox_of_row,
             refused,
@@ -84,6 +103,22 @@ impl Cell {
             }
             None => plain(&[refresh(card, START, NUMBER_1, ("12", "2031"))]),
         }
+    }
+
+    /// The card's one token, where a command is given.
+    pub fn token(&self) -> String {
+        format!("55987654321{}", self.card)
+    }
+
+    /// Makes the card known here, where it has a token of its own.
+    pub fn registration(&self, operation: Operation) -> Value {
+        if operation != Operation::SetTokenStatus {
+            return json!({ "program": self.program });
+        }
+        if let Some(sandbox) = &self.sandbox {
+            sandbox.add_token(&self.card, CLIENT, &self.token());
+        }
+        json!({ "program": self.program, "tokens": [{ "tokenNumber": self.token() }] })
     }
 
     pub fn has_answered(&self) -> bool {
@@ -104,6 +139,7 @@ impl Cell {
                 settings.service_id = self.program.replace("program-", "SERVICE#");
             });
             started.create_card(new_card(&self.card)).unwrap();
+            started.add_token(&self.card, CLIENT, &self.token());
             self.sandbox = Some(started);
         }
         if let Some(sandbox) = &self.sandbox {
@@ -112,6 +148,19 @@ impl Cell {
             }
         }
     }
+}
+
+/// A program of Mastercard Processing Digital.
+fn issuer(base_url: &str, timeout: u64) -> ProgramSettings {
+    let program = json!({
+        "kind": "mastercard-processing",
+        "base_url": base_url,
+        "consumer_key": "demo-consumer",
+        "signing_key": "signing/demo-signing.pem",
+        "encryption_key": "encryption/sandbox.pem",
+        "timeout": timeout,
+    });
+    serde_json::from_value(program).unwrap()
 }
 
 fn new_card(id: &str) -> NewCard {

@@ -1,4 +1,4 @@
-//! What can go wrong with a call, and what follows from it for each of the three kinds.
+//! What can go wrong with a call, and what follows from it for each of the four kinds.
 
 use tokenkeep::sandbox::{ErrorShape, Fault, Operation};
 
@@ -34,10 +34,29 @@ use Expected::{Denied, Done, Parked, Retry};
 pub struct Row {
     pub name: &'static str,
     pub upstream: Upstream,
-    pub expected: [Expected; 3],
+    expected: [Expected; 3],
+    /// The end of a token command, where it is another than that of a deletion.
+    of_command: Option<Expected>,
 }
 
 impl Row {
+    /// A token command ends otherwise than a deletion.
+    fn and_of_command(self, end: Expected) -> Self {
+        let of_command = Some(end);
+        Self { of_command, ..self }
+    }
+
+    /// How an operation ends.
+    pub fn end(&self, operation: Operation) -> Expected {
+        let [checkout, delete_card, get_card] = self.expected;
+        match operation {
+            Operation::Checkout => checkout,
+            Operation::GetCard => get_card,
+            Operation::SetTokenStatus => self.of_command.unwrap_or(delete_card),
+            _ => delete_card,
+        }
+    }
+
     /// Whether any of its calls is to end because its time has run out.
     pub fn runs_out_of_time(&self) -> bool {
         let is_timeout =
@@ -46,22 +65,27 @@ impl Row {
     }
 }
 
-/// The operations, in the order of a row's ends.
-pub const OPERATIONS: [Operation; 3] = [
+/// The operations that are spoiled.
+pub const OPERATIONS: [Operation; 4] = [
     Operation::Checkout,
     Operation::DeleteCard,
     Operation::GetCard,
+    Operation::SetTokenStatus,
 ];
+
+/// A token command is done with 204 and with nothing else.
+const NOT_204: &str = "unexpected-success";
 
 fn row(name: &'static str, upstream: Upstream, expected: [Expected; 3]) -> Row {
     Row {
         name,
         upstream,
         expected,
+        of_command: None,
     }
 }
 
-/// All three end alike.
+/// All end alike.
 fn alike(name: &'static str, fault: Fault, expected: Expected) -> Row {
     row(name, Upstream::Sandbox(fault), [expected; 3])
 }
@@ -113,12 +137,14 @@ fn transfers() -> Vec<Row> {
     let flood = Retry(None, "timeout|answer-too-large");
     vec![
         alike("slow head", Fault::SlowHead, Retry(None, "timeout")),
-        alike("slow body", Fault::SlowBody, Retry(Some(200), "timeout")),
+        // What has no body is whole with its head.
+        alike("slow body", Fault::SlowBody, Retry(Some(200), "timeout")).and_of_command(Done),
         alike(
             "short body",
             Fault::ShortBody,
             Retry(Some(200), "connection-broken"),
-        ),
+        )
+        .and_of_command(Done),
         alike("HTTP/1.0", Fault::Http10, Done),
         alike(
             "1 MB header",
@@ -136,26 +162,29 @@ fn transfers() -> Vec<Row> {
             Fault::HugeBody,
             Retry(Some(200), "answer-too-large"),
         ),
-        alike("gzip bomb", Fault::GzipBomb, Retry(Some(200), "not-json")),
+        alike("gzip bomb", Fault::GzipBomb, Retry(Some(200), "not-json"))
+            .and_of_command(Retry(Some(200), NOT_204)),
     ]
 }
 
 fn successes_that_are_none() -> Vec<Row> {
     let not_json = |status| Retry(Some(status), "not-json");
+    let not_204 = |status| Retry(Some(status), NOT_204);
     let wrong = Retry(Some(200), "wrong-schema");
     let unverified = Retry(Some(200), "cannot-be-verified");
     let sandbox = Upstream::Sandbox;
     vec![
-        alike("HTML", Fault::Html, not_json(200)),
-        alike("bad JSON", Fault::BadJson, not_json(200)),
+        alike("HTML", Fault::Html, not_json(200)).and_of_command(not_204(200)),
+        alike("bad JSON", Fault::BadJson, not_json(200)).and_of_command(not_204(200)),
         row(
             "wrong schema",
             sandbox(Fault::WrongSchema),
             [unverified, wrong, wrong],
-        ),
-        alike("empty 200", Fault::Empty(200), not_json(200)),
-        alike("empty 201", Fault::Empty(201), not_json(201)),
-        alike("empty 202", Fault::Empty(202), not_json(202)),
+        )
+        .and_of_command(not_204(200)),
+        alike("empty 200", Fault::Empty(200), not_json(200)).and_of_command(not_204(200)),
+        alike("empty 201", Fault::Empty(201), not_json(201)).and_of_command(not_204(201)),
+        alike("empty 202", Fault::Empty(202), not_json(202)).and_of_command(not_204(202)),
         // Nothing to say is a deletion's right to say.
         row(
             "204",

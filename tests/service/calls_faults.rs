@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use rstest::rstest;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokenkeep::api::access::AccessRole;
 use tokenkeep::sandbox::Operation;
 use tokenkeep::store::JobView;
 
 use crate::calls_fault_cells::{Cell, LONGEST};
-use crate::calls_fault_table::{Expected, OPERATIONS, RETRY_AFTER, rows};
+use crate::calls_fault_table::{Expected, RETRY_AFTER, rows};
 use crate::support::calls::{HOUR, LONGEST_WAIT, MINUTE, Shop, assert_pair};
 use crate::support::{App, Backend, START, wait_until};
 
@@ -33,7 +33,7 @@ impl Matrix {
         let mut programs = Vec::new();
         let mut cells = Vec::new();
         for (number, row) in rows().into_iter().enumerate() {
-            let (cell, program) = Cell::new(number, row, &clock);
+            let (cell, program) = Cell::new(number, row, operation, &clock);
             programs.push((cell.program.clone(), program));
             cells.push(cell);
         }
@@ -73,26 +73,29 @@ impl Matrix {
         self.cells
             .iter()
             .for_each(|cell| cell.spoil(self.operation));
-        if self.operation != Operation::GetCard {
+        if matches!(self.operation, Operation::Checkout | Operation::DeleteCard) {
             self.app.deliver(&first);
         }
         for cell in &self.cells {
-            let registration = json!({ "program": cell.program });
+            let registration = cell.registration(self.operation);
             let path = format!("/v1/cards/{}", cell.card);
             assert!(self.app.put(&path, &registration).status < 300);
         }
         match self.operation {
-            Operation::DeleteCard => self.delete_all(),
+            Operation::DeleteCard => self.send_all("DELETE", "", ""),
+            Operation::SetTokenStatus => {
+                self.send_all("PUT", "/token-status", r#"{"tokenStatus":"SUSPEND"}"#);
+            }
             Operation::GetCard => self.advance(MINUTE),
             _ => {}
         }
     }
 
-    fn delete_all(&self) {
-        let key = self.app.new_key(AccessRole::App, "deleting");
+    fn send_all(&self, method: &str, below: &str, body: &str) {
+        let key = self.app.new_key(AccessRole::App, "sending");
         for cell in &self.cells {
-            let path = format!("/v1/cards/{}", cell.card);
-            assert_eq!(self.app.send("DELETE", &path, &key, "").status, 202);
+            let path = format!("/v1/cards/{}{below}", cell.card);
+            assert_eq!(self.app.send(method, &path, &key, body).status, 202);
         }
     }
 
@@ -100,6 +103,7 @@ impl Matrix {
         match self.operation {
             Operation::Checkout => "cryptogram",
             Operation::DeleteCard => "delete_card",
+            Operation::SetTokenStatus => "token_status",
             _ => "get_card",
         }
     }
@@ -129,11 +133,7 @@ impl Matrix {
     /// Returns whether the call still has to be made.
     fn judge(&self, cell: &Cell) -> bool {
         let job = self.job(cell).unwrap();
-        let place = OPERATIONS
-            .iter()
-            .position(|o| *o == self.operation)
-            .unwrap();
-        let expected = cell.row.expected[place];
+        let expected = cell.row.end(self.operation);
         let name = cell.row.name;
         let reason = job.last_reason.as_deref().unwrap_or_default();
         let said = (job.state.as_str(), job.last_status);
@@ -217,6 +217,14 @@ impl Matrix {
                 Operation::DeleteCard => {
                     assert_eq!(card.status_word(), Some("CANCELLED"), "{name}");
                 }
+                Operation::SetTokenStatus => {
+                    // Who says so without having done it is believed.
+                    let there = if name == "204" { "Active" } else { "Suspended" };
+                    let status = sandbox.token_status(&cell.token());
+                    assert_eq!(status.as_deref(), Some(there), "{name}");
+                    let known = card.tokens[0].status().map(|status| status.word());
+                    assert_eq!(known, Some("SUSPENDED"), "{name}");
+                }
                 _ => {
                     let was_found = card.not_there_since.is_none();
                     assert_eq!(was_found, !["404", "410"].contains(&name), "{name}");
@@ -231,6 +239,7 @@ impl Matrix {
 #[case::checkout(Operation::Checkout)]
 #[case::delete_card(Operation::DeleteCard)]
 #[case::get_card(Operation::GetCard)]
+#[case::token_status(Operation::SetTokenStatus)]
 fn o06_every_fault_ends_in_its_class_and_heals(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
     #[case] operation: Operation,

@@ -16,11 +16,13 @@ use tokenkeep::telemetry::Clock;
 use crate::support::calls::{SERVICE, program, sandbox, serve};
 use crate::support::rebuilt::assert_rebuilt;
 use crate::support::serve::Serve;
-use crate::support::{Backend, Client, TestDatabase, keys, wait_until};
+use crate::support::{Backend, Client, TestDatabase, is_full, keys, wait_until};
 
-/// Rounds, unless the environment says otherwise.
-const ROUNDS: usize = 20;
-const ROUNDS_VARIABLE: &str = "TOKENKEEP_TEST_CALL_KILLS";
+/// One kill each.
+fn rounds() -> usize {
+    if is_full() { 100 } else { 20 }
+}
+
 const CARDS: usize = 4;
 /// Of the cards of the round before, so many are deleted.
 const DELETIONS: usize = 2;
@@ -182,8 +184,7 @@ impl Killing {
 fn o03_killed_after_the_answer_and_before_our_commit_every_call_is_done_once_after_the_restart(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
-    let rounds = std::env::var(ROUNDS_VARIABLE).ok();
-    let rounds = rounds.map_or(ROUNDS, |text| text.parse().unwrap());
+    let rounds = rounds();
     let mut killing = Killing::new(backend);
     let mut tally = Tally::default();
     for round in 0..rounds {

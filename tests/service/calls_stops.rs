@@ -1,14 +1,14 @@
 //! O-07 and O-05: calls stop where they are of no use, go on by themselves, and an answer that comes
 //! when somebody else has the call is dropped.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rstest::rstest;
 use serde_json::{Value, json};
 use tokenkeep::sandbox::{Fault, Operation, Refresh};
 
 use crate::support::calls::{HOUR, LONGEST_WAIT, Shop};
-use crate::support::{Backend, slack, wait_until};
+use crate::support::{Backend, wait_until};
 
 const FAILING: &str = "tokenkeep_calls_stopped{program=\"shop\",cause=\"failing\"}";
 const DENIED: &str = "tokenkeep_calls_stopped{program=\"shop\",cause=\"denied\"}";
@@ -36,43 +36,6 @@ fn checkouts(shop: &Shop) -> usize {
 fn assert_quiet(shop: &Shop, calls: usize) {
     std::thread::sleep(Duration::from_millis(1_500));
     assert_eq!(checkouts(shop), calls, "calls while they are stopped");
-}
-
-#[rstest]
-fn o07_twenty_failures_stop_the_calls_and_one_that_succeeds_lets_them_go_on(
-    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
-) {
-    let shop = Shop::open_with(backend, &json!({ "concurrency": 4 }), |_| {});
-    let fault = Fault::service_error(503);
-    shop.sandbox.set_fault(Operation::Checkout, Some(fault));
-    let cards = names(40);
-    make_due(&shop, &cards);
-    wait_until("the calls stop", || shop.metric(FAILING) == 1);
-    let stopped_at = Instant::now();
-    std::thread::sleep(Duration::from_millis(500));
-    let calls = checkouts(&shop);
-    assert!(
-        (20..=23).contains(&calls),
-        "{calls}: those under way may end"
-    );
-    assert_quiet(&shop, calls);
-    let reply = shop.credentials("card-39", &json!({ "use": "single" }));
-    assert_eq!(
-        (reply.status, reply.code().as_str()),
-        (503, "no-cryptogram")
-    );
-    assert_eq!(checkouts(&shop), calls, "nor is one made for a caller");
-
-    shop.sandbox.set_fault(Operation::Checkout, None);
-    shop.settle();
-    let closed_after = stopped_at.elapsed();
-    let most = Duration::from_secs(35) + slack();
-    assert!(closed_after <= most, "{closed_after:?}");
-    assert_eq!(shop.metric(FAILING), 0);
-    shop.advance(LONGEST_WAIT);
-    shop.settle();
-    assert!(cards.iter().all(|card| shop.assert_pair(card)));
-    println!("O-07 on {backend:?}: stopped after {calls} failures, closed after {closed_after:?}");
 }
 
 /// A refused credential is refused for every call: none is made but what an operator asks for.

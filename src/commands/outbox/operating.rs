@@ -9,7 +9,7 @@ use crate::commands::Common;
 use crate::commands::failure::Failure;
 use crate::commands::refusals::Refusals;
 use crate::commands::tables::{print_json, progress_style};
-use crate::dispatcher::{NOT_OVER, Operated, discard_call, fit_reason, retry_call};
+use crate::dispatcher::{NOT_OVER, Operated, discard_call, fit_reason, rehearse_retry, retry_call};
 use crate::store::{JobFilter, JobState, JobView, Store, StoreError};
 use crate::telemetry::Clock;
 
@@ -32,6 +32,9 @@ pub struct RetryArgs {
     /// With --all: only those of this kind
     #[arg(long, value_parser = kinds(), conflicts_with = "ids")]
     kind: Option<String>,
+    /// Print which calls would be made, and change nothing
+    #[arg(long)]
+    dry_run: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -59,8 +62,18 @@ pub fn retry(common: &Common, args: &RetryArgs) -> Result<(), Failure> {
         true => chosen(&store, args)?,
         false => args.ids.clone(),
     };
-    let operated = operate(&ids, |id| retry_call(&store, id, Clock::system().now()))?;
-    operated.print("due now for a running serve", args.json)
+    let now = || Clock::system().now();
+    let (operated, done) = match args.dry_run {
+        true => (
+            operate(&ids, |id| rehearse_retry(&store, id, now()))?,
+            "would be due",
+        ),
+        false => (
+            operate(&ids, |id| retry_call(&store, id, now()))?,
+            "due now for a running serve",
+        ),
+    };
+    operated.print(done, args.json)
 }
 
 pub fn discard(common: &Common, args: &DiscardArgs) -> Result<(), Failure> {

@@ -94,6 +94,8 @@ impl Tx<'_> {
         let earlier = other
             .filter(other.field(outbox::card_id).eq(outbox::card_id))
             .filter(other.field(outbox::state).eq(JobState::Waiting.name()))
+            // Only commands have an order; saying so lets the index on them be used.
+            .filter(other.field(outbox::command).is_not_null())
             .filter(other.field(outbox::command_order).lt(outbox::command_order));
         let card_of_program = cards::table
             .filter(cards::id.eq(outbox::card_id))
