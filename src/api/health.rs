@@ -6,7 +6,8 @@ use utoipa::ToSchema;
 
 use super::Api;
 use crate::dispatcher::{LaneView, Stop};
-use crate::receiver::{self, problem::Problem};
+use crate::receiver;
+use crate::store::Spool;
 
 /// Whether the process can do its work.
 #[derive(Serialize, ToSchema)]
@@ -18,8 +19,31 @@ pub(super) struct Health {
     warnings: Vec<String>,
     /// Deliveries that wait to be decided.
     backlog: Option<i64>,
+    /// What waits in the spool for the database, where there is a spool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spool: Option<SpoolView>,
     /// The programs that this process calls.
     programs: Vec<Program>,
+}
+
+/// Deliveries that were acknowledged and are not in the database yet.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct SpoolView {
+    deliveries: u64,
+    /// How long the first of them has waited.
+    oldest_seconds: i64,
+}
+
+impl SpoolView {
+    fn of(spool: &Spool, now: i64) -> Self {
+        let load = spool.load();
+        let waited = load.oldest.map_or(0, |oldest| now.saturating_sub(oldest));
+        Self {
+            deliveries: load.deliveries,
+            oldest_seconds: waited / 1000,
+        }
+    }
 }
 
 /// A program that can be called.
@@ -52,17 +76,22 @@ pub(super) async fn alive() -> HttpResponse {
         body = String
     ))
 )]
-pub(super) async fn metrics(api: web::Data<Api>) -> Result<HttpResponse, Problem> {
+pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
     let counts = api.read(|tx| Ok((tx.count_waiting()?, tx.count_open_jobs()?)));
-    let (backlog, jobs) = counts.await?;
-    api.metrics.jobs(&jobs);
+    // Without the database there are no figures of it, but those of the spool count then most.
+    let (backlog, jobs) = counts.await.ok().unzip();
+    api.metrics.jobs(jobs.as_deref().unwrap_or_default());
+    if let Some(spool) = &api.spool {
+        let view = SpoolView::of(spool, api.clock.now());
+        api.metrics.spool(view.deliveries, view.oldest_seconds);
+    }
     api.metrics.clock_wrong(api.watch.fault().is_some());
     for lane in api.calls.lane_views() {
         api.metrics.program(&lane.program, lane.stop.is_some());
     }
-    Ok(HttpResponse::Ok()
+    HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-        .body(api.metrics.text(backlog)))
+        .body(api.metrics.text(backlog))
 }
 
 /// Whether the database answers, the processor makes progress and the clock can be believed. What Mastercard does not answer does
@@ -85,6 +114,13 @@ pub(super) async fn ready(api: web::Data<Api>) -> HttpResponse {
     );
     let clock = api.watch.fault();
     reasons.extend(clock.map(|fault| format!("acts are refused: {fault}")));
+    let now = api.clock.now();
+    let spool = api.spool.as_ref().map(|spool| SpoolView::of(spool, now));
+    let mut warnings = api.watch.warnings();
+    warnings.extend(spool.as_ref().filter(|it| it.deliveries > 0).map(|it| {
+        let SpoolView { deliveries, .. } = it;
+        format!("deliveries that wait in the spool for the database: {deliveries}")
+    }));
     let mut response = match reasons.is_empty() {
         true => HttpResponse::Ok(),
         false => HttpResponse::ServiceUnavailable(),
@@ -92,8 +128,9 @@ pub(super) async fn ready(api: web::Data<Api>) -> HttpResponse {
     response.json(Health {
         ready: reasons.is_empty(),
         reasons,
-        warnings: api.watch.warnings(),
+        warnings,
         backlog: backlog.ok(),
+        spool,
         programs: api.calls.lane_views().into_iter().map(program).collect(),
     })
 }

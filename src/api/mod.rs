@@ -44,7 +44,7 @@ use crate::domain::Policy;
 use crate::processor::{Trouble, Wake};
 use crate::receiver::Rejections;
 use crate::receiver::problem::Problem;
-use crate::store::{Store, StoreError, Tx};
+use crate::store::{Spool, Store, StoreError, Tx};
 use crate::telemetry::{Clock, ClockWatch, Metrics};
 use refusals::{CLOCK_WRONG, DAMAGED_ROW, STORAGE_UNAVAILABLE, WRONG_QUERY};
 
@@ -69,6 +69,8 @@ pub struct Api {
     pub streams: Streams,
     pub failures: Failures,
     pub rejections: Rejections,
+    /// That of the receiver of this process, if it has one.
+    pub spool: Option<Spool>,
 }
 
 impl Api {

@@ -15,11 +15,11 @@ use super::{open_database, programs, servers, service_keys};
 use crate::api::{Api, Failures, Streams};
 use crate::console::Console;
 use crate::dispatcher::{Calls, CallsSettings, Dispatcher};
-use crate::jose::{Exposed, KeyError};
+use crate::jose::{Exposed, KeyError, StorageKeys};
 use crate::processor::{Processor, Running, Trouble};
 use crate::receiver::{Intake, Receiver, Rejections, Transport};
 use crate::settings::{DatabaseUrl, Environment, Role, Settings};
-use crate::store::{Store, StoreError};
+use crate::store::{Spool, Store, StoreError};
 use crate::telemetry::{Clock, Hint, Metrics};
 
 /// A running service.
@@ -63,6 +63,8 @@ pub enum StartError {
     /// Somebody must bring the schema up to date, or take another version of the program.
     #[error("{0}")]
     Schema(String),
+    #[error("receiver.spool: {0}")]
+    Spool(StoreError),
     #[error("cannot listen on {0}: {1}")]
     Listen(String, io::ErrorKind),
     #[error("the service cannot start: {0}")]
@@ -106,6 +108,10 @@ impl Service {
             true => Some(Arc::new(load_transport(
                 settings, &metrics, &store, &clock,
             )?)),
+            false => None,
+        };
+        let spool = match receives {
+            true => open_spool(settings, keys.storage.clone())?,
             false => None,
         };
         service_keys::admit(
@@ -161,7 +167,8 @@ impl Service {
         let intake = match receives {
             true => {
                 let (wake, metrics) = (wake.clone(), metrics.clone());
-                Some(Intake::start(store.clone(), receiver, wake, metrics)?)
+                let (store, spool) = (store.clone(), spool.clone());
+                Some(Intake::start(store, spool, receiver, wake, metrics)?)
             }
             false => None,
         };
@@ -180,6 +187,7 @@ impl Service {
             streams: Streams::default(),
             failures: Failures::default(),
             rejections,
+            spool,
         };
         let clock_metrics = metrics.clone();
         let console = Console::new(api_state, transport.clone());
@@ -238,6 +246,17 @@ impl Service {
         self.record.stop();
         served
     }
+}
+
+fn open_spool(
+    settings: &Settings,
+    keys: Arc<StorageKeys>,
+) -> Result<Option<Spool>, StartError> {
+    let receiver = &settings.receiver;
+    let opened = receiver
+        .spool()
+        .map(|path| Spool::open(path, receiver.spool_bytes, keys));
+    opened.transpose().map_err(StartError::Spool)
 }
 
 /// What the public listener needs to know its sender, and that it does where it must.

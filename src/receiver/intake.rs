@@ -11,8 +11,10 @@ use tokio::sync::oneshot;
 
 use crate::processor::Wake;
 use crate::settings::ReceiverSettings;
-use crate::store::{NewDelivery, Store, StoreError};
+use crate::store::{NewDelivery, Spool, Store, StoreError};
 use crate::telemetry::Metrics;
+
+use super::spooling::Spooling;
 
 /// Bodies that share one commit: more would make all of them wait too long.
 const COMMIT_BYTES: usize = 4 << 20;
@@ -56,18 +58,27 @@ struct Waiting {
 }
 
 impl Intake {
-    /// Starts the thread. `wake` hints to the processor of this process, if it has one.
+    /// Starts the thread. `wake` hints to the processor of this process, if it has one; the spool is for what the
+    /// database does not take.
     pub fn start(
         store: Store,
+        spool: Option<Spool>,
         settings: &ReceiverSettings,
         wake: Option<Wake>,
         metrics: Metrics,
     ) -> std::io::Result<Self> {
         let (queue, receiver) = sync_channel(settings.queue);
         let batch = settings.commit_batch;
+        let place = match spool {
+            None => Keeping::InDatabase(store),
+            Some(spool) => {
+                let (patience, wake) = (settings.commit_patience(), wake.clone());
+                Keeping::WithSpool(Spooling::start(store, spool, patience, wake)?)
+            }
+        };
         let thread = std::thread::Builder::new()
             .name("intake".to_owned())
-            .spawn(move || run(&store, &receiver, batch, wake.as_ref(), &metrics))?;
+            .spawn(move || run(place, &receiver, batch, wake.as_ref(), &metrics))?;
         Ok(Self {
             handle: IntakeHandle {
                 queue,
@@ -111,8 +122,23 @@ impl IntakeHandle {
     }
 }
 
+/// Where deliveries are kept.
+enum Keeping {
+    InDatabase(Store),
+    WithSpool(Spooling),
+}
+
+impl Keeping {
+    fn keep(&self, deliveries: Vec<NewDelivery>) -> Result<(), StoreError> {
+        match self {
+            Self::InDatabase(store) => store.write(|tx| tx.insert_deliveries(&deliveries)),
+            Self::WithSpool(spooling) => spooling.keep(deliveries),
+        }
+    }
+}
+
 fn run(
-    store: &Store,
+    place: Keeping,
     queue: &Receiver<Option<Waiting>>,
     limit: usize,
     wake: Option<&Wake>,
@@ -124,16 +150,15 @@ fn run(
             wake.commit_wanted();
         }
         // A panic must not end the thread: everything after it would be refused.
-        let write = || store.write(|tx| tx.insert_deliveries(&batch.deliveries));
-        let kept = catch_unwind(AssertUnwindSafe(write))
+        let count = batch.deliveries.len();
+        let deliveries = std::mem::take(&mut batch.deliveries);
+        let kept = catch_unwind(AssertUnwindSafe(|| place.keep(deliveries)))
             .unwrap_or(Err(StoreError::Damaged("storing panicked")))
             .map_err(|error| {
                 log::error!("{} deliveries are not stored: {error}", batch.answers.len());
                 Refused::StorageDown
             });
-        let count = batch.deliveries.len();
         metrics.committed(count);
-        batch.deliveries.clear();
         for answer in batch.answers.drain(..) {
             // A sender that has gone away comes again: the repeat is recognised.
             let _ = answer.send(kept);
@@ -141,6 +166,9 @@ fn run(
         if let Some(wake) = wake {
             wake.committed(count);
         }
+    }
+    if let Keeping::WithSpool(spooling) = place {
+        spooling.stop();
     }
 }
 

@@ -1,5 +1,6 @@
 //! One connection type for both databases, set up and checked before its first use.
 
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -88,14 +89,7 @@ impl Manager {
     /// Connects, sets the connection up and checks what durability depends on.
     pub fn establish(&self) -> Result<AnyConnection, StoreError> {
         let connection = match &self.url {
-            DatabaseUrl::Sqlite(path) => {
-                let path = path.to_string_lossy();
-                let mut c = SqliteConnection::establish(&path).map_err(|_| {
-                    StoreError::Connect(format!("{path} cannot be opened as a SQLite file"))
-                })?;
-                set_up_sqlite(&mut c)?;
-                AnyConnection::Sqlite(c)
-            }
+            DatabaseUrl::Sqlite(path) => AnyConnection::Sqlite(open_sqlite(path)?),
             DatabaseUrl::Postgres(url) => {
                 let url = DatabaseUrl::with_parameters(url, OF_CONNECTIONS);
                 let mut c = PgConnection::establish(&url)
@@ -150,6 +144,15 @@ const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 /// Together as long as the busy timeout.
 const WAL_ATTEMPTS: u32 = 250;
 const WAL_PAUSE: Duration = Duration::from_millis(20);
+
+/// Opens a SQLite file so that what is committed is durable.
+pub(super) fn open_sqlite(path: &Path) -> Result<SqliteConnection, StoreError> {
+    let path = path.to_string_lossy();
+    let mut c = SqliteConnection::establish(&path)
+        .map_err(|_| StoreError::Connect(format!("{path} cannot be opened as a SQLite file")))?;
+    set_up_sqlite(&mut c)?;
+    Ok(c)
+}
 
 fn set_up_sqlite(c: &mut SqliteConnection) -> Result<(), StoreError> {
     c.batch_execute("PRAGMA busy_timeout = 5000")?;

@@ -12,6 +12,7 @@ use super::connection::{AnyConnection, on_backend};
 use super::schema::{cards, deliveries, notifications};
 use super::{StoreError, Tx};
 use crate::domain::{CardId, Hold, TerminalState};
+use crate::jose::{Place, StorageKeys};
 
 /// A delivery to be kept. Its id is made by the receiver: the body is sealed for that row.
 pub struct NewDelivery {
@@ -68,13 +69,13 @@ impl DeliveryState {
 
 #[derive(Insertable)]
 #[diesel(table_name = deliveries, treat_none_as_default_value = false)]
-struct NewRow<'a> {
-    id: &'a str,
-    received_at: i64,
-    source: &'a str,
-    response_host: Option<&'a str>,
-    body: Option<Vec<u8>>,
-    state: &'a str,
+pub(super) struct NewRow<'a> {
+    pub(super) id: &'a str,
+    pub(super) received_at: i64,
+    pub(super) source: &'a str,
+    pub(super) response_host: Option<&'a str>,
+    pub(super) body: Option<Vec<u8>>,
+    pub(super) state: &'a str,
 }
 
 #[derive(Queryable, Selectable)]
@@ -96,6 +97,16 @@ fn is(state: DeliveryState) -> SqlLiteral<Bool> {
     })
 }
 
+/// The body of a delivery, sealed for its row.
+pub(super) fn seal_body(keys: &StorageKeys, of: &NewDelivery) -> Result<Vec<u8>, StoreError> {
+    let place = Place {
+        table: "deliveries",
+        column: "body",
+        row: &of.id,
+    };
+    Ok(keys.seal(&of.body, &place)?)
+}
+
 impl Tx<'_> {
     /// Keeps deliveries, in this order.
     pub fn insert_deliveries(&mut self, new: &[NewDelivery]) -> Result<(), StoreError> {
@@ -106,7 +117,7 @@ impl Tx<'_> {
                 received_at: delivery.received_at,
                 source: &delivery.source,
                 response_host: delivery.response_host.as_deref(),
-                body: Some(self.seal(&delivery.body, "deliveries", "body", &delivery.id)?),
+                body: Some(seal_body(self.keys(), delivery)?),
                 state: DeliveryState::Waiting.name(),
             });
         }

@@ -31,6 +31,7 @@ mod resealing;
 mod retention;
 mod schema;
 mod sealed_columns;
+mod spool;
 mod timeline;
 mod tx;
 
@@ -65,6 +66,7 @@ pub use replays::Replay;
 pub use resealing::{Renewed, Scanned};
 pub use retention::RetentionClass;
 pub use sealed_columns::{SEALED, SealedColumn};
+pub use spool::{Spool, SpoolLoad, Spooled, look_into_spool};
 pub use timeline::{Happened, Moment, TimelineCursor};
 pub use tx::Tx;
 

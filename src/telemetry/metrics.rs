@@ -74,7 +74,9 @@ pub struct Metrics {
     applied_seconds: Histogram,
     batch_deliveries: Histogram,
     private_operations: Counter,
-    backlog: Gauge,
+    backlog: Family<[(&'static str, &'static str); 0], Gauge>,
+    spool_deliveries: Gauge,
+    spool_oldest: Gauge,
     calls: Family<CallLabels, Counter>,
     jobs: Family<JobLabels, Gauge>,
     taken_over: Counter,
@@ -118,12 +120,15 @@ impl Metrics {
         let private_operations = Counter::default();
         let help = "Operations with a private payload key";
         r.register("private_key_operations", help, private_operations.clone());
-        let backlog = Gauge::default();
-        r.register(
-            "backlog",
-            "Deliveries that wait to be decided",
-            backlog.clone(),
-        );
+        let backlog = Family::default();
+        let help = "Deliveries that wait to be decided; missing while the database does not answer";
+        r.register("backlog", help, backlog.clone());
+        let spool_deliveries = Gauge::default();
+        let help = "Deliveries in the spool, which wait for the database";
+        r.register("spool_deliveries", help, spool_deliveries.clone());
+        let spool_oldest = Gauge::default();
+        let help = "How long the first delivery in the spool has waited";
+        r.register_with_unit("spool_oldest", help, Unit::Seconds, spool_oldest.clone());
         let calls = Family::<CallLabels, Counter>::default();
         let help = "Attempts at calls, by kind and how they ended";
         r.register("calls", help, calls.clone());
@@ -171,6 +176,8 @@ impl Metrics {
             batch_deliveries,
             private_operations,
             backlog,
+            spool_deliveries,
+            spool_oldest,
             calls,
             jobs,
             taken_over,
@@ -269,9 +276,19 @@ impl Metrics {
         self.clock_wrong.set(is_wrong.into());
     }
 
-    /// All metrics as text. The backlog is handed in, as the database knows it.
-    pub fn text(&self, backlog: i64) -> String {
-        self.backlog.set(backlog);
+    /// How many deliveries wait in the spool, and how many seconds the first of them has waited.
+    pub fn spool(&self, deliveries: u64, oldest: i64) {
+        let deliveries = i64::try_from(deliveries).unwrap_or(i64::MAX);
+        self.spool_deliveries.set(deliveries);
+        self.spool_oldest.set(oldest);
+    }
+
+    /// All metrics as text. The backlog is handed in, as the database knows it, if it answers.
+    pub fn text(&self, backlog: Option<i64>) -> String {
+        self.backlog.clear();
+        if let Some(backlog) = backlog {
+            self.backlog.get_or_create(&[]).set(backlog);
+        }
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);
