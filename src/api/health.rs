@@ -1,13 +1,18 @@
 //! Whether the process can do its work, and what it has done.
 
-use actix_web::{HttpResponse, web};
+use std::time::Duration;
+
+use actix_web::{HttpResponse, rt, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
 use crate::dispatcher::{LaneView, Stop};
 use crate::receiver;
-use crate::store::Spool;
+use crate::store::{Spool, StoreError, Tx};
+
+/// A little longer than reading takes where the database is known to be away.
+const PATIENCE: Duration = Duration::from_millis(3500);
 
 /// Whether the process can do its work.
 #[derive(Serialize, ToSchema)]
@@ -77,10 +82,13 @@ pub(super) async fn alive() -> HttpResponse {
     ))
 )]
 pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
-    let counts = api.read(|tx| Ok((tx.count_waiting()?, tx.count_open_jobs()?)));
-    // Without the database there are no figures of it, but those of the spool count then most.
-    let (backlog, jobs) = counts.await.ok().unzip();
-    api.metrics.jobs(jobs.as_deref().unwrap_or_default());
+    let counts = ask(&api, |tx| Ok((tx.count_waiting()?, tx.count_open_jobs()?)));
+    // Without the database the figures of the spool count most.
+    let (backlog, jobs) = counts.await.unzip();
+    api.metrics.backlog(backlog);
+    if let Some(jobs) = jobs {
+        api.metrics.jobs(&jobs);
+    }
     if let Some(spool) = &api.spool {
         let view = SpoolView::of(spool, api.clock.now());
         api.metrics.spool(view.deliveries, view.oldest_seconds);
@@ -91,7 +99,7 @@ pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
     }
     HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-        .body(api.metrics.text(backlog))
+        .body(api.metrics.text())
 }
 
 /// Whether the database answers, the processor makes progress and the clock can be believed. What Mastercard does not answer does
@@ -102,9 +110,9 @@ pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
     responses((status = 200, body = Health), (status = 503, body = Health))
 )]
 pub(super) async fn ready(api: web::Data<Api>) -> HttpResponse {
-    let backlog = api.read(|tx| tx.count_waiting()).await;
+    let backlog = ask(&api, |tx| tx.count_waiting()).await;
     let mut reasons = Vec::new();
-    if backlog.is_err() {
+    if backlog.is_none() {
         reasons.push("the database does not answer".to_owned());
     }
     reasons.extend(
@@ -129,10 +137,18 @@ pub(super) async fn ready(api: web::Data<Api>) -> HttpResponse {
         ready: reasons.is_empty(),
         reasons,
         warnings,
-        backlog: backlog.ok(),
+        backlog,
         spool,
         programs: api.calls.lane_views().into_iter().map(program).collect(),
     })
+}
+
+/// What the database answers, if it does in time: one that is silent keeps its readers waiting.
+async fn ask<T: Send + 'static>(
+    api: &Api,
+    work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+) -> Option<T> {
+    rt::time::timeout(PATIENCE, api.read(work)).await.ok()?.ok()
 }
 
 fn program(lane: LaneView) -> Program {

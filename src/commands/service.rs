@@ -47,7 +47,7 @@ pub enum StartError {
     #[error("{0}: not in production")]
     ExposedKeys(Exposed),
     #[error(
-        "the key folder and the database lie in one another: not in production, for whoever has a copy of the data would have its keys"
+        "the key folder and the data lie in one another: not in production, for whoever has a copy of the data would have its keys"
     )]
     KeysBesideDatabase,
     #[error("not in production: {0}")]
@@ -248,10 +248,7 @@ impl Service {
     }
 }
 
-fn open_spool(
-    settings: &Settings,
-    keys: Arc<StorageKeys>,
-) -> Result<Option<Spool>, StartError> {
+fn open_spool(settings: &Settings, keys: Arc<StorageKeys>) -> Result<Option<Spool>, StartError> {
     let receiver = &settings.receiver;
     let opened = receiver
         .spool()

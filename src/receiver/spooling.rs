@@ -84,7 +84,9 @@ impl Spooling {
             match self.write(deliveries.clone()) {
                 Err(error) if error.is_passing() => {
                     let path = self.spool.path().display();
-                    log::warn!("deliveries are kept in the spool {path} until the database takes them: {error}");
+                    log::warn!(
+                        "deliveries are kept in the spool {path} until the database takes them: {error}"
+                    );
                 }
                 done => return done,
             }
@@ -121,9 +123,8 @@ impl Mover {
         loop {
             match writes.recv_timeout(pause) {
                 Ok(write) => {
-                    let written = self.insert(|store| {
-                        store.write(|tx| tx.insert_deliveries(&write.deliveries))
-                    });
+                    let written = self
+                        .insert(|store| store.write(|tx| tx.insert_deliveries(&write.deliveries)));
                     // Nobody waits any more for one that came late.
                     let _ = write.done.send(written);
                 }

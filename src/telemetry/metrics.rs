@@ -74,7 +74,8 @@ pub struct Metrics {
     applied_seconds: Histogram,
     batch_deliveries: Histogram,
     private_operations: Counter,
-    backlog: Family<[(&'static str, &'static str); 0], Gauge>,
+    database_away: Gauge,
+    backlog: Gauge,
     spool_deliveries: Gauge,
     spool_oldest: Gauge,
     calls: Family<CallLabels, Counter>,
@@ -120,9 +121,15 @@ impl Metrics {
         let private_operations = Counter::default();
         let help = "Operations with a private payload key";
         r.register("private_key_operations", help, private_operations.clone());
-        let backlog = Family::default();
-        let help = "Deliveries that wait to be decided; missing while the database does not answer";
-        r.register("backlog", help, backlog.clone());
+        let database_away = Gauge::default();
+        let help = "1 while the database does not answer: what it knows is then as of before";
+        r.register("database_away", help, database_away.clone());
+        let backlog = Gauge::default();
+        r.register(
+            "backlog",
+            "Deliveries that wait to be decided",
+            backlog.clone(),
+        );
         let spool_deliveries = Gauge::default();
         let help = "Deliveries in the spool, which wait for the database";
         r.register("spool_deliveries", help, spool_deliveries.clone());
@@ -175,6 +182,7 @@ impl Metrics {
             applied_seconds,
             batch_deliveries,
             private_operations,
+            database_away,
             backlog,
             spool_deliveries,
             spool_oldest,
@@ -283,12 +291,16 @@ impl Metrics {
         self.spool_oldest.set(oldest);
     }
 
-    /// All metrics as text. The backlog is handed in, as the database knows it, if it answers.
-    pub fn text(&self, backlog: Option<i64>) -> String {
-        self.backlog.clear();
-        if let Some(backlog) = backlog {
-            self.backlog.get_or_create(&[]).set(backlog);
+    /// How many deliveries wait to be decided, or that the database does not tell.
+    pub fn backlog(&self, deliveries: Option<i64>) {
+        self.database_away.set(deliveries.is_none().into());
+        if let Some(deliveries) = deliveries {
+            self.backlog.set(deliveries);
         }
+    }
+
+    /// All metrics as text.
+    pub fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);

@@ -8,10 +8,10 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::{SqliteConnection, sql_query, sql_types};
 
-use crate::store::StoreError;
-use crate::store::connection::open_sqlite;
 use super::{ROW_BYTES, SpoolLoad};
 use crate::jose::StorageKeys;
+use crate::store::StoreError;
+use crate::store::connection::open_sqlite;
 
 /// Marks a file as a spool of this layout: "tkS" and its number.
 const MARK: i64 = 0x746b_5301;

@@ -86,11 +86,7 @@ struct Inner {
 
 impl Spool {
     /// Opens the spool, or makes it; what was left in it is there again. No other process may have it open.
-    pub fn open(
-        path: &Path,
-        most_bytes: u64,
-        keys: Arc<StorageKeys>,
-    ) -> Result<Self, StoreError> {
+    pub fn open(path: &Path, most_bytes: u64, keys: Arc<StorageKeys>) -> Result<Self, StoreError> {
         let lock = file::own(&file::beside(path, "-lock"))?;
         lock.try_lock()
             .map_err(|_| StoreError::Unfit("another process works with it".to_owned()))?;
@@ -196,7 +192,8 @@ impl Spool {
 
     /// Lets the others go first.
     pub fn put_last(&self, delivery: &Spooled) -> Result<(), StoreError> {
-        let query = "UPDATE spool SET sequence = (SELECT max(sequence) FROM spool) + 1 WHERE sequence = $1";
+        let query =
+            "UPDATE spool SET sequence = (SELECT max(sequence) FROM spool) + 1 WHERE sequence = $1";
         sql_query(query)
             .bind::<sql_types::BigInt, _>(delivery.sequence)
             .execute(&mut *self.connection())?;

@@ -2,12 +2,12 @@
 
 use diesel::prelude::*;
 
+use super::Spooled;
+use crate::jose::sealed_with;
 use crate::store::connection::on_backend;
 use crate::store::deliveries::NewRow;
 use crate::store::schema::deliveries;
 use crate::store::{DeliveryState, StoreError, Tx};
-use super::Spooled;
-use crate::jose::sealed_with;
 
 impl Tx<'_> {
     /// Keeps deliveries of a spool, in this order. One that is there already is the same: whoever kept it was not

@@ -1,0 +1,56 @@
+//! Killed with a spool, while PostgreSQL goes and comes back: what got 204 is in the database in the end, once.
+
+use std::time::Duration;
+
+use crate::support::load::{Load, judge, slowest};
+use crate::support::serve::Serve;
+use crate::support::sql::sql;
+use crate::support::{Backend, Client, TestDatabase, is_full, leaks, wait_until};
+
+/// What `/readyz` tells of the spool.
+fn spooled(serve: &Serve) -> Option<u64> {
+    let url = format!("http://{}/readyz", serve.api);
+    let answer = Client::new().try_get(&url, "no-key-needed").ok()?;
+    answer.json()["spool"]["deliveries"].as_u64()
+}
+
+// Fails where `Spool::keep` returns before its commit, where what was moved is removed before it is inserted, and where
+// the insert has no `ON CONFLICT` (nothing is moved then after a kill between the two commits).
+#[test]
+fn kills_with_a_spool_while_the_database_goes_and_comes_lose_nothing_and_double_nothing() {
+    let rounds = if is_full() { 100 } else { 8 };
+    let database = TestDatabase::new(Backend::Postgres);
+    let folder = leaks::database_folder();
+    let file = folder.path().join("spool.db");
+    let variables = [("TOKENKEEP_RECEIVER__SPOOL", file.to_str().unwrap())];
+    let mut serve = Serve::start_with(&database, &variables);
+    let load = Load::start(&serve.url, 400);
+    let (mut kills, mut most) = (0, 0);
+    for round in 0..rounds {
+        load.wait_for(10 + round * 7 % 40);
+        sql(&database).take_away();
+        // They come from the spool now; the kill falls while it is written.
+        load.wait_for(50 + round * 13 % 90);
+        most = most.max(spooled(&serve).unwrap_or_default());
+        serve.kill();
+        sql(&database).bring_back();
+        serve = Serve::start_with(&database, &variables);
+        load.go_to(&serve.url);
+        // Now while it is emptied, or just was.
+        std::thread::sleep(Duration::from_millis(round as u64 * 11 % 60));
+        serve.kill();
+        serve = Serve::start_with(&database, &variables);
+        load.go_to(&serve.url);
+        kills += 2;
+    }
+    let (told, answers) = load.end();
+    wait_until("the spool is empty", || spooled(&serve) == Some(0));
+    let figures = judge(&database, &told);
+    println!(
+        "D-02 with the spool: {kills} kills, the database away {rounds} times, up to {most} deliveries in the spool, \
+         {figures}, answered within {:.1?}",
+        slowest(&answers, 204)
+    );
+    assert!(most > 0, "the spool was never used");
+    assert!(answers.iter().all(|answered| answered.status != 503));
+}
