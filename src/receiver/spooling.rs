@@ -80,18 +80,22 @@ impl Spooling {
     /// Keeps deliveries: in the database if it takes them in time, else in the spool.
     pub fn keep(&self, deliveries: Vec<NewDelivery>) -> Result<(), StoreError> {
         let deliveries = Arc::new(deliveries);
-        if self.spool.load().deliveries == 0 {
-            match self.write(deliveries.clone()) {
-                Err(error) if error.is_passing() => {
-                    let path = self.spool.path().display();
-                    log::warn!(
-                        "deliveries are kept in the spool {path} until the database takes them: {error}"
-                    );
-                }
-                done => return done,
-            }
+        if self.spool.load().deliveries > 0 {
+            // A disk that fails, or is full, is no reason to refuse what the database may take.
+            let kept = self.spool.keep(&deliveries);
+            return kept.or_else(|_| self.write(deliveries));
         }
-        self.spool.keep(&deliveries)
+        match self.write(deliveries.clone()) {
+            Err(error) if error.is_passing() => {
+                self.spool.keep(&deliveries)?;
+                let path = self.spool.path().display();
+                log::warn!(
+                    "deliveries are kept in the spool {path}, for the database does not take them: {error}"
+                );
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     /// Lets the database have them. It may take them later still: then they are there twice, and are one.
@@ -166,7 +170,7 @@ impl Mover {
         // Killed here, they are found in the database when they are moved again.
         self.spool.remove(&deliveries)?;
         if let Some(wake) = &self.wake {
-            wake.committed(deliveries.len());
+            wake.hint();
         }
         Ok(deliveries.len())
     }

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use crate::support::cluster::Cluster;
 use crate::support::load::{Answered, Load, judge, slowest};
+use crate::support::network::Network;
 use crate::support::postgres_proxy::Proxy;
 use crate::support::serve::Serve;
 use crate::support::sql::sql;
@@ -159,33 +160,69 @@ fn d12_all_connections_cut_every_200_ms_lose_nothing(#[values(false, true)] with
 fn d13_while_the_database_is_silent_nobody_waits_longer_than_3_s_and_it_heals_within_5_s(
     #[values(false, true)] with_spool: bool,
 ) {
-    let lasts = Duration::from_secs(if is_full() { 60 } else { 6 });
     let database = TestDatabase::new(Backend::Postgres);
     let proxy = Proxy::before(&database);
     let kept = Kept::start(&database, &proxy.url(), with_spool);
+    let silence = |is_silent| proxy.be_silent(is_silent);
+    let figures = be_silent(&database, &kept, with_spool, silence);
+    println!(
+        "D-13 {}, a server that does not answer: {figures}",
+        with_or_without(with_spool)
+    );
+}
+
+// The same, and fails without `connect_timeout` and `tcp_user_timeout`: nothing tells of a connection that is gone.
+#[rstest]
+fn d13_while_packets_to_the_database_vanish_nobody_waits_longer_than_3_s_and_it_heals_within_5_s(
+    #[values(false, true)] with_spool: bool,
+) {
+    let Some(network) = Network::make() else {
+        println!("skipped: a network of its own takes root and ip");
+        return;
+    };
+    let database = TestDatabase::new(Backend::Postgres);
+    let proxy = Proxy::at(&network.database(), &database);
+    let kept = Kept::start_as(&proxy.url(), with_spool, |variables| {
+        Serve::start_in(&network.name(), &network.service(), &database, variables)
+    });
+    let silence = |is_silent| network.drop_packets(is_silent);
+    let figures = be_silent(&database, &kept, with_spool, silence);
+    println!(
+        "D-13 {}, packets that vanish: {figures}",
+        with_or_without(with_spool)
+    );
+}
+
+/// Lets the database be silent under load; returns the figures.
+fn be_silent(
+    database: &TestDatabase,
+    kept: &Kept,
+    with_spool: bool,
+    silence: impl Fn(bool),
+) -> String {
+    let lasts = Duration::from_secs(if is_full() { 60 } else { 8 });
     let load = Load::start(&kept.serve.url, RATE);
     load.wait_for(50);
-    proxy.be_silent(true);
+    silence(true);
     std::thread::sleep(lasts);
-    proxy.be_silent(false);
+    silence(false);
     let healed = Instant::now();
     load.wait_for(50);
     kept.wait_until_moved();
     let heals = healed.elapsed();
     let (told, answers) = load.end();
     kept.wait_until_moved();
-    let figures = judge(&database, &told);
+    let figures = judge(database, &told);
     let longest = slowest(&answers, 204).max(slowest(&answers, 503));
-    println!(
-        "D-13 {}: silent for {lasts:?}, {figures}; {}, any answer within {longest:.1?}; ready and moved {heals:.1?} \
-         afterwards",
-        with_or_without(with_spool),
+    let figures = format!(
+        "{lasts:?}, {figures}; {}, any answer within {longest:.1?}; ready and moved {heals:.1?} afterwards",
         refusals(&answers)
     );
     assert_answered(&answers, with_spool);
     // The bar, and what two busy cores need.
-    assert!(longest <= Duration::from_millis(3300), "{longest:?}");
-    assert!(heals <= Duration::from_secs(5), "{heals:?}");
+    assert!(longest <= Duration::from_millis(3300), "{figures}");
+    assert!(heals <= Duration::from_secs(5), "{figures}");
+    figures
 }
 
 // Fails where an answer is sent before the commit.

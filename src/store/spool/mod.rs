@@ -10,7 +10,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use diesel::connection::SimpleConnection;
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::prelude::*;
 use diesel::sql_types;
 use diesel::{SqliteConnection, sql_query};
@@ -131,7 +131,7 @@ impl Spool {
         if self.load().bytes.saturating_add(bytes) > self.0.most_bytes {
             return Err(StoreError::CannotWrite("the spool is full"));
         }
-        let mut connection = self.connection();
+        let mut connection = self.connection()?;
         connection.immediate_transaction(|c| {
             diesel::insert_into(spool::table).values(&rows).execute(c)?;
             Ok::<_, StoreError>(())
@@ -146,7 +146,7 @@ impl Spool {
 
     /// The deliveries that came first: this many at most, and no more bytes than are moved as one, but always one.
     pub fn first(&self, most: i64) -> Result<Vec<Spooled>, StoreError> {
-        let mut connection = self.connection();
+        let mut connection = self.connection()?;
         let length = diesel::dsl::sql::<sql_types::BigInt>("length(body)");
         let lengths: Vec<(i64, i64)> = spool::table
             .order(spool::sequence)
@@ -172,7 +172,7 @@ impl Spool {
     /// Removes deliveries that are in the table.
     pub fn remove(&self, moved: &[Spooled]) -> Result<(), StoreError> {
         let sequences = moved.iter().map(|delivery| delivery.sequence);
-        let mut connection = self.connection();
+        let mut connection = self.connection()?;
         let oldest = connection.immediate_transaction(|c| {
             diesel::delete(spool::table.filter(spool::sequence.eq_any(sequences))).execute(c)?;
             let oldest = spool::table.select(diesel::dsl::min(spool::received_at));
@@ -184,9 +184,14 @@ impl Spool {
         }
         let bytes: u64 = moved.iter().map(|delivery| size(&delivery.body)).sum();
         let mut load = self.shown();
-        load.deliveries = load.deliveries.saturating_sub(moved.len() as u64);
-        load.bytes = load.bytes.saturating_sub(bytes);
-        load.oldest = oldest;
+        *load = match oldest {
+            None => SpoolLoad::default(),
+            Some(_) => SpoolLoad {
+                deliveries: load.deliveries.saturating_sub(moved.len() as u64),
+                bytes: load.bytes.saturating_sub(bytes),
+                oldest,
+            },
+        };
         Ok(())
     }
 
@@ -196,13 +201,18 @@ impl Spool {
             "UPDATE spool SET sequence = (SELECT max(sequence) FROM spool) + 1 WHERE sequence = $1";
         sql_query(query)
             .bind::<sql_types::BigInt, _>(delivery.sequence)
-            .execute(&mut *self.connection())?;
+            .execute(&mut *self.connection()?)?;
         Ok(())
     }
 
-    fn connection(&self) -> MutexGuard<'_, SqliteConnection> {
+    /// The connection, a new one where a failure of the disk has spoilt it.
+    fn connection(&self) -> Result<MutexGuard<'_, SqliteConnection>, StoreError> {
         let connection = &self.0.connection;
-        connection.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+        if AnsiTransactionManager::is_broken_transaction_manager(&mut *connection) {
+            *connection = open_sqlite(&self.0.path)?;
+        }
+        Ok(connection)
     }
 
     fn shown(&self) -> MutexGuard<'_, SpoolLoad> {

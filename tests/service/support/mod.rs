@@ -16,6 +16,7 @@ pub mod issuer;
 pub mod key_folder;
 pub mod leaks;
 pub mod load;
+pub mod network;
 pub mod postgres_proxy;
 pub mod raw;
 pub mod sealed;

@@ -43,13 +43,18 @@ enum Fate {
 
 impl Proxy {
     pub fn before(database: &TestDatabase) -> Self {
+        Self::at("127.0.0.1", database)
+    }
+
+    /// The same at another address of this machine.
+    pub fn at(host: &str, database: &TestDatabase) -> Self {
         let url = database.url();
         let (place, folder) = url.split_once("?host=").unwrap();
         let plan = Arc::new(Plan {
             socket: PathBuf::from(folder).join(".s.PGSQL.5432"),
             ..Plan::default()
         });
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind((host, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let its_plan = plan.clone();
         std::thread::spawn(move || {
