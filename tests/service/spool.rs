@@ -271,6 +271,42 @@ fn a_spool_has_one_process() {
 }
 
 #[test]
+fn two_receivers_with_a_spool_each_bring_the_same_notifications_to_one_effect() {
+    let it = Spooling::spawn();
+    let folder = leaks::database_folder();
+    let mut settings = it.app.settings.clone();
+    settings.roles = vec![Role::Receive];
+    settings.receiver.spool = folder.path().join("other.db");
+    let other = Service::start(&settings, Clock::from_fn(|| START)).unwrap();
+    let url = format!("http://{}/notifications/card", other.public.unwrap());
+    // The first ones are in the table when they come again by a spool.
+    for number in 0..3 {
+        assert_eq!(it.send(number).0, 204);
+    }
+    it.app.settle();
+    sql(&it.app.database).take_away();
+    for number in 0..6 {
+        let body = plain(&[status(&card(number), Some(START), "ACTIVE")]).to_string();
+        assert_eq!(it.app.client.post(&url, &body).status, 204);
+        assert_eq!(it.send(number).0, 204);
+    }
+    sql(&it.app.database).bring_back();
+    wait_until("both spools are empty", || {
+        it.app.database.deliveries() == 15
+    });
+    it.wait_until_moved();
+    for number in 0..6 {
+        let mut verdicts = it.app.verdicts(&card(number));
+        verdicts.sort();
+        let duplicates = if number < 3 { 2 } else { 1 };
+        assert_eq!(verdicts.len(), 1 + duplicates);
+        assert_eq!(verdicts[0], "applied");
+        assert!(verdicts[1..].iter().all(|verdict| verdict == "duplicate"));
+    }
+    other.stop().unwrap();
+}
+
+#[test]
 fn what_waits_in_the_spool_is_told_by_check_and_sealed_under_the_active_key_when_it_is_moved() {
     let keys = KeyFolder::copy();
     let mut it = Spooling::spawn_with(|settings| settings.keys = keys.path().to_owned());
