@@ -4,11 +4,10 @@
 use super::failure::Failure;
 use super::inventory::Inventory;
 use super::programs::{Callable, callable, remarks};
-use super::{Common, StartError, connect, keys};
+use super::{Common, StartError, connect, keys, spool};
 use crate::jose::{StorageKeys, named_keys};
 use crate::receiver::LoadedTls;
 use crate::settings::{Environment, Role, Settings};
-use crate::store::look_into_spool;
 use crate::telemetry::Clock;
 
 pub fn run(common: &Common) -> Result<(), Failure> {
@@ -49,30 +48,13 @@ pub fn run(common: &Common) -> Result<(), Failure> {
         }
         Err(failure) => wrong.push(format!("database: {failure}")),
     }
-    wrong.extend(spool(&settings));
+    wrong.extend(spool::check(&settings));
     println!();
     inventory.print()?;
     match wrong.is_empty() {
         true => Ok(()),
         false => Err(Failure::unwell(wrong.join("\ntokenkeep: "))),
     }
-}
-
-/// Tells what waits in the spool; returns what is wrong.
-fn spool(settings: &Settings) -> Option<String> {
-    let path = settings.receiver.spool()?;
-    let looked = StorageKeys::load(&settings.keys)
-        .map_err(Failure::wrong)
-        .and_then(|keys| Ok(look_into_spool(path, &keys)?));
-    match looked {
-        Ok(None) => println!("spool: {} will be made", path.display()),
-        Ok(Some((load, _))) => {
-            let (path, waiting) = (path.display(), load.deliveries);
-            println!("spool: {path} can be used, deliveries that wait in it: {waiting}");
-        }
-        Err(failure) => return Some(format!("spool: {}: {failure}", path.display())),
-    }
-    None
 }
 
 /// Refuses in production that numbers go over a network in clear; elsewhere it says so.

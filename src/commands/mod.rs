@@ -30,6 +30,7 @@ mod service;
 mod service_keys;
 mod service_record;
 mod signals;
+mod spool;
 mod tables;
 mod user;
 

@@ -11,15 +11,15 @@ use super::check::check_networks;
 use super::clock_check::{self, ClockCheck};
 use super::service_record::{ServiceRecord, StartFault};
 use super::signals::Signals;
-use super::{open_database, programs, servers, service_keys};
+use super::{open_database, programs, servers, service_keys, spool};
 use crate::api::{Api, Failures, Streams};
 use crate::console::Console;
 use crate::dispatcher::{Calls, CallsSettings, Dispatcher};
-use crate::jose::{Exposed, KeyError, StorageKeys};
+use crate::jose::{Exposed, KeyError};
 use crate::processor::{Processor, Running, Trouble};
 use crate::receiver::{Intake, Receiver, Rejections, Transport};
 use crate::settings::{DatabaseUrl, Environment, Role, Settings};
-use crate::store::{Spool, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::telemetry::{Clock, Hint, Metrics};
 
 /// A running service.
@@ -111,7 +111,7 @@ impl Service {
             false => None,
         };
         let spool = match receives {
-            true => open_spool(settings, keys.storage.clone())?,
+            true => spool::open(settings, keys.storage.clone())?,
             false => None,
         };
         service_keys::admit(
@@ -246,14 +246,6 @@ impl Service {
         self.record.stop();
         served
     }
-}
-
-fn open_spool(settings: &Settings, keys: Arc<StorageKeys>) -> Result<Option<Spool>, StartError> {
-    let receiver = &settings.receiver;
-    let opened = receiver
-        .spool()
-        .map(|path| Spool::open(path, receiver.spool_bytes, keys));
-    opened.transpose().map_err(StartError::Spool)
 }
 
 /// What the public listener needs to know its sender, and that it does where it must.

@@ -83,7 +83,7 @@ impl Spooling {
         if self.spool.load().deliveries > 0 {
             // A disk that fails, or is full, is no reason to refuse what the database may take.
             let kept = self.spool.keep(&deliveries);
-            return kept.or_else(|_| self.write(deliveries));
+            return kept.or_else(|error| self.write(deliveries).map_err(|_| error));
         }
         match self.write(deliveries.clone()) {
             Err(error) if error.is_passing() => {

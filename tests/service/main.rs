@@ -139,6 +139,7 @@ mod secrets_digests;
 mod secrets_sources;
 mod shutdown;
 mod spool;
+mod spool_beside;
 mod spool_kills;
 mod storage;
 mod storage_indexes;

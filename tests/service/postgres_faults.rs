@@ -25,16 +25,20 @@ struct Kept {
 
 impl Kept {
     fn start(database: &TestDatabase, url: &str, with_spool: bool) -> Self {
+        Self::start_as(url, with_spool, |variables| {
+            Serve::start_with(database, variables)
+        })
+    }
+
+    fn start_as(url: &str, with_spool: bool, start: impl FnOnce(&[(&str, &str)]) -> Serve) -> Self {
         let folder = leaks::database_folder();
         let file = folder.path().join("spool.db");
-        let spool = if with_spool {
-            file.to_str().unwrap()
-        } else {
-            ""
+        let spool = match with_spool {
+            true => file.to_str().unwrap(),
+            false => "",
         };
-        let variables = [("DATABASE_URL", url), ("TOKENKEEP_RECEIVER__SPOOL", spool)];
         Self {
-            serve: Serve::start_with(database, &variables),
+            serve: start(&[("DATABASE_URL", url), ("TOKENKEEP_RECEIVER__SPOOL", spool)]),
             _folder: folder,
         }
     }

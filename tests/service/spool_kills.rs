@@ -18,8 +18,8 @@ fn spooled(serve: &Serve) -> Option<u64> {
 // Fails where `Spool::keep` returns before its commit, where what was moved is removed before it is inserted, and where
 // the insert has no `ON CONFLICT` (nothing is moved then after a kill between the two commits).
 #[test]
-fn kills_with_a_spool_while_the_database_goes_and_comes_lose_nothing_and_double_nothing() {
-    let rounds = if is_full() { 100 } else { 8 };
+fn d02_kills_with_a_spool_while_the_database_goes_and_comes_lose_nothing_and_double_nothing() {
+    let rounds = if is_full() { 100 } else { 6 };
     let database = TestDatabase::new(Backend::Postgres);
     let folder = leaks::database_folder();
     let file = folder.path().join("spool.db");

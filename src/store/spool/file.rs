@@ -33,7 +33,14 @@ pub fn look_into_spool(
     keys: &StorageKeys,
 ) -> Result<Option<(SpoolLoad, u64)>, StoreError> {
     if !path.exists() {
-        return Ok(None);
+        let folder = folder_of(path);
+        return match folder.is_dir() {
+            true => Ok(None),
+            false => Err(StoreError::Connect(format!(
+                "{} is no folder",
+                folder.display()
+            ))),
+        };
     }
     let mut connection = open_sqlite(path)?;
     if mark_of(&mut connection)? != MARK {
@@ -118,10 +125,14 @@ pub(super) fn own(path: &Path) -> Result<File, StoreError> {
 
 /// Makes the name of a new file as durable as what will be in it.
 pub(super) fn keep_name(path: &Path) -> Result<(), StoreError> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(|_| StoreError::Unfit(format!("{} cannot be synced", folder.display())))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
 }

@@ -193,7 +193,10 @@ fn wait_until_decided(store: &Store) {
         if waiting < least {
             (least, progress) = (waiting, Instant::now());
         }
-        assert!(progress.elapsed() < Duration::from_secs(30), "{least} wait to be decided");
+        assert!(
+            progress.elapsed() < Duration::from_secs(30),
+            "{least} wait to be decided"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
