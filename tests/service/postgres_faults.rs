@@ -88,8 +88,8 @@ fn with_or_without(with_spool: bool) -> &'static str {
     }
 }
 
-// Fails where the intake answers before its commit, and, with the spool, where `Mover::move_some` removes before it
-// inserts.
+// Seen to fail (lost) where the intake acknowledges whatever the commit says, and, with the spool, where
+// `Mover::move_some` removes before it inserts.
 #[rstest]
 fn d11_restarts_of_postgresql_lose_nothing_and_the_process_goes_on(
     #[values(false, true)] with_spool: bool,
@@ -127,7 +127,7 @@ fn d11_restarts_of_postgresql_lose_nothing_and_the_process_goes_on(
     assert_answered(&answers, with_spool);
 }
 
-// Fails where the pool does not look at a connection before it hands it out: most requests then meet a dead one.
+// Seen to fail with a pool that does not look at a connection before it hands it out: 147 refused instead of 23.
 #[rstest]
 fn d12_all_connections_cut_every_200_ms_lose_nothing(#[values(false, true)] with_spool: bool) {
     let lasts = Duration::from_secs(if is_full() { 60 } else { 5 });
@@ -155,11 +155,11 @@ fn d12_all_connections_cut_every_200_ms_lose_nothing(#[values(false, true)] with
     );
     assert!(kept.serve.is_running());
     assert_answered(&answers, with_spool);
-    // A cut meets those under way, once: what waits for one commit, of eight senders.
-    assert!(refused <= cuts * 8, "{refused} refused");
+    // A cut meets those that wait for one commit, and no later ones.
+    assert!(refused <= cuts * 4, "{refused} refused");
 }
 
-// Fails with the pool's own 30 seconds: see `TIMEOUT` of the store, and `commit_patience`.
+// Seen to fail (8 s) where pool and senders have 30 s: `TIMEOUT` of the store, `commit_patience`.
 #[rstest]
 fn d13_while_the_database_is_silent_nobody_waits_longer_than_3_s_and_it_heals_within_5_s(
     #[values(false, true)] with_spool: bool,
@@ -175,7 +175,8 @@ fn d13_while_the_database_is_silent_nobody_waits_longer_than_3_s_and_it_heals_wi
     );
 }
 
-// The same, and fails without `connect_timeout` and `tcp_user_timeout`: nothing tells of a connection that is gone.
+// The same; seen to fail (ready after 5.4 s) without `connect_timeout` and `tcp_user_timeout`: nothing tells of a
+// connection that is gone.
 #[rstest]
 fn d13_while_packets_to_the_database_vanish_nobody_waits_longer_than_3_s_and_it_heals_within_5_s(
     #[values(false, true)] with_spool: bool,
@@ -229,7 +230,8 @@ fn be_silent(
     figures
 }
 
-// Fails where an answer is sent before the commit.
+// Seen to fail without a spool (4 s) where senders have 30 s of patience, with it (lost) where `Spool::keep` does not
+// commit.
 #[rstest]
 fn d14_commits_that_take_2_s_are_waited_for_or_spooled(#[values(false, true)] with_spool: bool) {
     let lasts = Duration::from_secs(if is_full() { 30 } else { 6 });
@@ -254,7 +256,8 @@ fn d14_commits_that_take_2_s_are_waited_for_or_spooled(#[values(false, true)] wi
     assert!(longest <= Duration::from_millis(3300), "{longest:?}");
 }
 
-// Fails without `ON CONFLICT` where a spool is moved, and where the processor does not know an identity again.
+// Seen to fail (lost) where the intake acknowledges whatever the commit says, and with the spool (never empty) without
+// `ON CONFLICT` where it is moved.
 #[rstest]
 fn d15_commits_cut_off_before_or_after_have_exactly_one_effect(
     #[values(false, true)] with_spool: bool,

@@ -207,7 +207,7 @@ impl Plan {
         if number % every != every - 1 {
             return Fate::Passed;
         }
-        if number / every % 2 == 0 {
+        if (number / every).is_multiple_of(2) {
             self.cut_before.fetch_add(1, Ordering::SeqCst);
             return Fate::CutBefore;
         }
