@@ -69,8 +69,9 @@ impl AnyConnection {
     }
 }
 
-/// What libpq needs to give up in time on a server that is gone.
-const OF_CONNECTIONS: &str = "connect_timeout=3&tcp_user_timeout=3000&application_name=tokenkeep";
+/// What libpq needs to give up in time on a server that is gone. A server that is back is found as late as an
+/// attempt ends that was begun before, so that has libpq's shortest patience.
+const OF_CONNECTIONS: &str = "connect_timeout=2&tcp_user_timeout=3000&application_name=tokenkeep";
 
 /// Makes connections for the pool.
 pub struct Manager {

@@ -10,21 +10,8 @@ use zeroize::Zeroizing;
 
 use super::connection::{AnyConnection, on_backend};
 use super::schema::{cards, deliveries, notifications};
-use super::{StoreError, Tx};
+use super::{NewDelivery, StoreError, Tx};
 use crate::domain::{CardId, Hold, TerminalState};
-use crate::jose::{Place, StorageKeys};
-
-/// A delivery to be kept. Its id is made by the receiver: the body is sealed for that row.
-pub struct NewDelivery {
-    pub id: String,
-    /// Milliseconds since 1970, UTC.
-    pub received_at: i64,
-    /// Who brought it: the subject or the address of its sender, or `replay`.
-    pub source: String,
-    /// `X-Src-Response-Host`, as it came. Sender-controlled: never a URL to call.
-    pub response_host: Option<String>,
-    pub body: Vec<u8>,
-}
 
 /// A delivery that waits to be decided.
 pub struct Delivery {
@@ -97,16 +84,6 @@ fn is(state: DeliveryState) -> SqlLiteral<Bool> {
     })
 }
 
-/// The body of a delivery, sealed for its row.
-pub(super) fn seal_body(keys: &StorageKeys, of: &NewDelivery) -> Result<Vec<u8>, StoreError> {
-    let place = Place {
-        table: "deliveries",
-        column: "body",
-        row: &of.id,
-    };
-    Ok(keys.seal(&of.body, &place)?)
-}
-
 impl Tx<'_> {
     /// Keeps deliveries, in this order.
     pub fn insert_deliveries(&mut self, new: &[NewDelivery]) -> Result<(), StoreError> {
@@ -117,7 +94,7 @@ impl Tx<'_> {
                 received_at: delivery.received_at,
                 source: &delivery.source,
                 response_host: delivery.response_host.as_deref(),
-                body: Some(seal_body(self.keys(), delivery)?),
+                body: Some(delivery.sealed_body(self.keys())?),
                 state: DeliveryState::Waiting.name(),
             });
         }

@@ -22,6 +22,7 @@ mod events;
 mod holds;
 mod idempotency;
 mod migrations;
+mod new_delivery;
 mod notifications;
 mod outbox;
 mod overview;
@@ -49,10 +50,11 @@ pub use audit::{AUDIT, AuditFilter, AuditRecord, Entry, Fault, FaultKind, Head, 
 pub use card_tokens::KnownToken;
 pub use cards::{CardFilter, CardRow};
 pub use cryptograms::{StoredCryptogram, TakenCryptogram};
-pub use deliveries::{Delivery, DeliveryState, NewDelivery, Waiting};
+pub use deliveries::{Delivery, DeliveryState, Waiting};
 pub use error::StoreError;
 pub use events::EventRow;
 pub use idempotency::AnsweredRequest;
+pub use new_delivery::NewDelivery;
 pub use notifications::{
     DecidedBefore, Explained, FoundNotifications, KeptContent, NotificationFilter, NotificationRow,
     NotificationView,

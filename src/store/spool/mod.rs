@@ -16,7 +16,6 @@ use diesel::sql_types;
 use diesel::{SqliteConnection, sql_query};
 
 use super::connection::open_sqlite;
-use super::deliveries::seal_body;
 use super::{NewDelivery, StoreError};
 use crate::jose::StorageKeys;
 
@@ -124,7 +123,7 @@ impl Spool {
                 received_at: delivery.received_at,
                 source: &delivery.source,
                 response_host: delivery.response_host.as_deref(),
-                body: seal_body(&self.0.keys, delivery)?,
+                body: delivery.sealed_body(&self.0.keys)?,
             });
         }
         let bytes: u64 = rows.iter().map(|row| size(&row.body)).sum();

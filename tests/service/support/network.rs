@@ -50,10 +50,11 @@ impl Network {
         self.address(1, 1)
     }
 
-    /// Lets everything vanish that goes to the database or comes from there, or lets it pass again.
+    /// Lets everything vanish that the database's side sends, acknowledgements too, or lets it pass again.
     pub fn drop_packets(&self, is_dropped: bool) {
-        let to = if is_dropped { "down" } else { "up" };
-        assert!(run(&["link", "set", &self.link(1), to]));
+        let what = if is_dropped { "add" } else { "del" };
+        let service = format!("{}/32", self.address(1, 2));
+        assert!(run(&["route", what, "blackhole", &service]));
     }
 
     fn link(&self, link: u32) -> String {
@@ -70,6 +71,8 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
+        // If it is there still.
+        run(&["route", "del", "blackhole", &self.address(1, 2)]);
         for link in [0, 1] {
             run(&["link", "del", &self.link(link)]);
         }
