@@ -6,6 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How many there may be beside one another.
 const NETWORKS: u32 = 16_384;
+/// The ends of each link, and an end that there is not.
+const HERE: &str = "02:00:00:00:00:01";
+const THERE: &str = "02:00:00:00:00:02";
+const NOBODY: &str = "02:00:00:00:00:03";
 
 /// Numbers links and addresses apart from those of other test processes.
 pub struct Network {
@@ -25,9 +29,10 @@ impl Network {
         let is_made = [0, 1].into_iter().all(|link| {
             let (outer, inner) = (it.link(link), format!("{}i", it.link(link)));
             let [there, here] = [2, 1].map(|end| format!("{}/30", it.address(link, end)));
-            run(&[
-                "link", "add", &outer, "type", "veth", "peer", "name", &inner, "netns", &name,
-            ]) && run(&["addr", "add", &here, "dev", &outer])
+            let peer = ["peer", "name", &inner, "address", THERE, "netns", &name];
+            let add = ["link", "add", &outer, "address", HERE, "type", "veth"];
+            run(&[add.as_slice(), &peer].concat())
+                && run(&["addr", "add", &here, "dev", &outer])
                 && run(&["link", "set", &outer, "up"])
                 && run(&["-n", &name, "addr", "add", &there, "dev", &inner])
                 && run(&["-n", &name, "link", "set", &inner, "up"])
@@ -50,11 +55,24 @@ impl Network {
         self.address(1, 1)
     }
 
-    /// Lets everything vanish that the database's side sends, acknowledgements too, or lets it pass again.
+    /// Lets everything vanish between the service and its database, or lets it pass again: each end sends to a
+    /// neighbour that does not exist, and is told nothing.
     pub fn drop_packets(&self, is_dropped: bool) {
-        let what = if is_dropped { "add" } else { "del" };
-        let service = format!("{}/32", self.address(1, 2));
-        assert!(run(&["route", what, "blackhole", &service]));
+        let (outer, name) = (self.link(1), self.name());
+        let inner = format!("{outer}i");
+        let (here, there) = match is_dropped {
+            true => (NOBODY, NOBODY),
+            false => (HERE, THERE),
+        };
+        for (from, to, neighbour, link) in [
+            (vec![], self.address(1, 2), there, &outer),
+            (vec!["-n", name.as_str()], self.address(1, 1), here, &inner),
+        ] {
+            let entry = ["neigh", "replace", &to, "lladdr", neighbour, "dev", link];
+            assert!(run(
+                &[from.as_slice(), &entry, &["nud", "permanent"]].concat()
+            ));
+        }
     }
 
     fn link(&self, link: u32) -> String {
@@ -71,8 +89,6 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        // If it is there still.
-        run(&["route", "del", "blackhole", &self.address(1, 2)]);
         for link in [0, 1] {
             run(&["link", "del", &self.link(link)]);
         }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustix::net::sockopt;
+
 use super::TestDatabase;
 
 /// Asked before the start of a session: whether it is to be encrypted, one way or the other.
@@ -122,6 +124,8 @@ impl Plan {
 
     fn serve(&self, client: TcpStream) {
         client.set_nodelay(true).unwrap();
+        // As the server does with its own connections, since each session tells it to.
+        sockopt::set_tcp_user_timeout(&client, 3000).unwrap();
         self.wait_while_silent();
         let Ok(server) = UnixStream::connect(&self.socket) else {
             return;
