@@ -6,7 +6,8 @@
 //! * [`api`]: what the merchant's systems call, on a listener of its own; keys with roles.
 //! * [`console`]: what merchant operations look at, in a browser: what came, what became of it, what is
 //!   stuck; replays and calls in their hands. Pages of the API's listener, behind a sign-in with an ops key.
-//! * [`receiver`]: `POST /notifications/card`. Keeps what comes durably, then answers. Never decrypts.
+//! * [`receiver`]: `POST /notifications/card`. Keeps what comes durably, in the database or in a spool beside it,
+//!   then answers. Never decrypts.
 //! * [`processor`]: deliveries become verdicts: opens on all cores, decides in the order of arrival,
 //!   one transaction a batch. Registrations go through the same decision, and so does recomputing a card.
 //! * [`dispatcher`]: the outbox worker. Claims calls with lease and fence, makes them, applies what
@@ -37,7 +38,8 @@
 //!
 //! 1. `receiver` reads the body within its limits, checks that it is a well-formed envelope
 //!    ([`notification::Envelope`]) and hands it to the [`receiver::Intake`]: one thread that writes
-//!    everything that waits in one commit. After the commit: 204.
+//!    everything that waits in one commit. After the commit: 204. While PostgreSQL is away the commit is
+//!    that of the receiver's [`store::Spool`], if it has one.
 //! 2. The [`processor::Processor`], hinted or at its next look, takes the waiting deliveries. Each is
 //!    split into items ([`notification::Item`]); its `paymentData` passes the guard and is opened by
 //!    the key its header names ([`jose::Keyring::open`]). What cannot be opened is held, not dropped.

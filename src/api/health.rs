@@ -1,15 +1,19 @@
 //! Whether the process can do its work, and what it has done.
 
-use actix_web::{HttpResponse, web};
+use std::time::Duration;
+
+use actix_web::{HttpResponse, rt, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
 use crate::dispatcher::{LaneView, Stop};
-use crate::receiver::{self, problem::Problem};
-use crate::store::Maintenance;
+use crate::receiver;
+use crate::store::{Maintenance, Spool, StoreError, Tx};
 use crate::telemetry::timestamp;
 
+/// A little longer than reading takes where the database is known to be away.
+const PATIENCE: Duration = Duration::from_millis(3500);
 /// Deliveries are decided within seconds.
 pub(crate) const LATE_DECISION_MS: i64 = 60_000;
 
@@ -28,6 +32,9 @@ pub(super) struct Health {
     /// Why waiting deliveries and calls are left alone, or how fast the deliveries drain. It is no lack:
     /// notifications are received and kept all the same.
     maintenance: Option<UnderMaintenance>,
+    /// What waits in the spool for the database, where there is a spool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spool: Option<SpoolView>,
     /// The programs that this process calls.
     programs: Vec<Program>,
 }
@@ -40,6 +47,26 @@ struct UnderMaintenance {
     since: String,
     /// It has ended: so many deliveries a second are processed until none waits.
     drain_rate: Option<i32>,
+}
+
+/// Deliveries that were acknowledged and are not in the database yet.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct SpoolView {
+    deliveries: u64,
+    /// How long the first of them has waited.
+    oldest_seconds: i64,
+}
+
+impl SpoolView {
+    fn of(spool: &Spool, now: i64) -> Self {
+        let load = spool.load();
+        let waited = load.oldest.map_or(0, |oldest| now.saturating_sub(oldest));
+        Self {
+            deliveries: load.deliveries,
+            oldest_seconds: waited / 1000,
+        }
+    }
 }
 
 /// Something that was looked at.
@@ -95,33 +122,37 @@ pub(super) async fn alive() -> HttpResponse {
 )]
 pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
     let (metrics, now) = (&api.metrics, api.clock.now());
-    let found = api.read(|tx| Ok((tx.stuck()?, tx.maintenance()?))).await;
+    let found = ask(&api, |tx| Ok((tx.stuck()?, tx.maintenance()?))).await;
     let seconds = |since: Option<i64>| since.map_or(0, |since| (now - since).max(0) / 1000);
     let waiting = match found {
-        Ok((stuck, maintenance)) => {
+        Some((stuck, maintenance)) => {
             metrics.jobs(&stuck.calls);
             metrics.held(&stuck.held);
             metrics.backlog(stuck.backlog, seconds(stuck.waiting_since));
             metrics.oldest_deletion(seconds(stuck.deleting_since));
             metrics.maintenance(maintenance.as_ref().is_some_and(Maintenance::is_on));
-            Ok(Waiting {
+            Some(Waiting {
                 count: stuck.backlog,
                 since: stuck.waiting_since,
                 maintenance,
             })
         }
-        Err(problem) => {
+        None => {
             metrics.database_unknown();
-            Err(problem)
+            None
         }
     };
+    if let Some(spool) = &api.spool {
+        let view = SpoolView::of(spool, now);
+        metrics.spool(view.deliveries, view.oldest_seconds);
+    }
     let (busy, free) = api.store.connections();
     metrics.connections(busy, free);
     metrics.clock_wrong(api.watch.fault().is_some());
     for lane in api.calls.lane_views() {
         metrics.program(&lane.program, lane.stop.map(Stop::name));
     }
-    for check in checks(&api, &waiting) {
+    for check in checks(&api, waiting.as_ref()) {
         metrics.ready(check.name, check.ok);
     }
     HttpResponse::Ok()
@@ -130,14 +161,15 @@ pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
 }
 
 /// Whether the database answers, notifications can be stored, the processor makes progress and the clock can be
-/// believed. What Mastercard does not answer does not count: notifications are received all the same.
+/// believed. What Mastercard does not answer does not count: notifications are received all the same. Nor does the
+/// database of a process that has a spool.
 #[utoipa::path(
     get, path = "/readyz", operation_id = "ready",
     tag = "health",
     responses((status = 200, body = Health), (status = 503, body = Health))
 )]
 pub(super) async fn ready(api: web::Data<Api>) -> HttpResponse {
-    let waiting = api.read(|tx| {
+    let waiting = ask(&api, |tx| {
         Ok(Waiting {
             count: tx.count_waiting()?,
             since: tx.waiting_since()?,
@@ -145,12 +177,18 @@ pub(super) async fn ready(api: web::Data<Api>) -> HttpResponse {
         })
     });
     let waiting = waiting.await;
-    let checks = checks(&api, &waiting);
+    let checks = checks(&api, waiting.as_ref());
     let lacking = checks.iter().filter(|check| check.required);
     let reasons: Vec<String> = lacking.filter_map(|check| check.reason.clone()).collect();
-    let (backlog, maintenance) = waiting.map_or((None, None), |waiting| {
-        (Some(waiting.count), waiting.maintenance)
-    });
+    let backlog = waiting.as_ref().map(|waiting| waiting.count);
+    let maintenance = waiting.and_then(|waiting| waiting.maintenance);
+    let now = api.clock.now();
+    let spool = api.spool.as_ref().map(|spool| SpoolView::of(spool, now));
+    let mut warnings = api.watch.warnings();
+    warnings.extend(spool.as_ref().filter(|it| it.deliveries > 0).map(|it| {
+        let SpoolView { deliveries, .. } = it;
+        format!("deliveries that wait in the spool for the database: {deliveries}")
+    }));
     let mut response = match reasons.is_empty() {
         true => HttpResponse::Ok(),
         false => HttpResponse::ServiceUnavailable(),
@@ -159,9 +197,10 @@ pub(super) async fn ready(api: web::Data<Api>) -> HttpResponse {
         ready: reasons.is_empty(),
         reasons,
         checks,
-        warnings: api.watch.warnings(),
+        warnings,
         backlog,
         maintenance: maintenance.map(under_maintenance),
+        spool,
         programs: api.calls.lane_views().into_iter().map(program).collect(),
     })
 }
@@ -174,8 +213,16 @@ fn under_maintenance(in_force: Maintenance) -> UnderMaintenance {
     }
 }
 
+/// What the database answers, if it does in time: one that is silent keeps its readers waiting.
+async fn ask<T: Send + 'static>(
+    api: &Api,
+    work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+) -> Option<T> {
+    rt::time::timeout(PATIENCE, api.read(work)).await.ok()?.ok()
+}
+
 /// Looks at everything: first what the process is not ready without.
-fn checks(api: &Api, waiting: &Result<Waiting, Problem>) -> Vec<Check> {
+fn checks(api: &Api, waiting: Option<&Waiting>) -> Vec<Check> {
     let check = |name, required| {
         move |reason: Option<String>| Check {
             name,
@@ -184,10 +231,11 @@ fn checks(api: &Api, waiting: &Result<Waiting, Problem>) -> Vec<Check> {
             reason,
         }
     };
-    let unanswered = waiting.as_ref().err();
-    let unanswered = unanswered.map(|_| "the database does not answer".to_owned());
+    let unanswered = waiting.is_none();
+    let unanswered = unanswered.then(|| "the database does not answer".to_owned());
     let fault = api.watch.fault();
-    let mut checks = vec![check("database", true)(unanswered)];
+    // With a spool notifications are received all the same.
+    let mut checks = vec![check("database", api.spool.is_none())(unanswered)];
     let workers = [
         ("receiving", &api.receiving),
         ("processing", &api.processing),
@@ -211,8 +259,8 @@ fn checks(api: &Api, waiting: &Result<Waiting, Problem>) -> Vec<Check> {
 }
 
 /// What is wrong if a delivery has waited for too long.
-fn late(api: &Api, waiting: &Result<Waiting, Problem>) -> Option<String> {
-    let since = waiting.as_ref().ok()?.since?;
+fn late(api: &Api, waiting: Option<&Waiting>) -> Option<String> {
+    let since = waiting?.since?;
     let waits = api.clock.now() - since;
     let is_late = waits > LATE_DECISION_MS;
     is_late.then(|| format!("a delivery has waited to be decided for {} s", waits / 1000))

@@ -45,7 +45,7 @@ use crate::jose::AnyKey;
 use crate::processor::Wake;
 use crate::receiver::Rejections;
 use crate::receiver::problem::Problem;
-use crate::store::{Store, StoreError, Tx};
+use crate::store::{Spool, Store, StoreError, Tx};
 use crate::telemetry::{Clock, ClockWatch, Metrics, Trouble};
 use refusals::{CLOCK_WRONG, DAMAGED_ROW, STORAGE_UNAVAILABLE, WRONG_QUERY};
 
@@ -77,6 +77,8 @@ pub struct Api {
     pub streams: Streams,
     pub failures: Failures,
     pub rejections: Rejections,
+    /// That of the receiver of this process, if it has one.
+    pub spool: Option<Spool>,
 }
 
 impl Api {

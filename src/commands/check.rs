@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::inventory::Inventory;
 use super::maintenance::in_words;
 use super::programs::{Callable, callable, remarks};
-use super::{Common, StartError, connect, keys};
+use super::{Common, StartError, connect, keys, spool};
 use crate::jose::{StorageKeys, named_keys};
 use crate::receiver::LoadedTls;
 use crate::settings::{Environment, Role, Settings};
@@ -80,6 +80,7 @@ pub fn run(common: &Common, args: &CheckArgs) -> Result<(), Failure> {
         }
         Err(failure) => wrong.push(format!("database: {failure}")),
     }
+    wrong.extend(spool::check(&settings));
     println!();
     inventory.print()?;
     match wrong.is_empty() {

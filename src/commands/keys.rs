@@ -199,12 +199,19 @@ pub(super) fn exposed_files(settings: &Settings) -> Result<Vec<Exposed>, KeyErro
     jose::exposed_files(&settings.keys, &private_files(settings))
 }
 
-/// Whether the key folder lies in the folder of the database's file, or that one in the key folder: a copy
-/// of the one would hold the other.
+/// Whether the key folder lies in the folder of the database's file or of the spool, or that one in the key
+/// folder: a copy of the one would hold the other.
 pub(super) fn is_beside_database(settings: &Settings) -> bool {
-    let Ok(DatabaseUrl::Sqlite(file)) = DatabaseUrl::parse(&settings.database_url) else {
-        return false;
+    let file = match DatabaseUrl::parse(&settings.database_url) {
+        Ok(DatabaseUrl::Sqlite(file)) => Some(file),
+        _ => None,
     };
+    let spool = settings.receiver.spool();
+    let mut files = file.as_deref().into_iter().chain(spool);
+    files.any(|file| lies_beside(&settings.keys, file))
+}
+
+fn lies_beside(keys: &Path, file: &Path) -> bool {
     let folder = match file.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
@@ -212,7 +219,7 @@ pub(super) fn is_beside_database(settings: &Settings) -> bool {
     // One that is not there yet holds nothing.
     let Ok((data, keys)) = folder
         .canonicalize()
-        .and_then(|data| Ok((data, settings.keys.canonicalize()?)))
+        .and_then(|data| Ok((data, keys.canonicalize()?)))
     else {
         return false;
     };
@@ -249,7 +256,7 @@ pub(super) fn findings(settings: &Settings) -> Findings {
         Ok(files) => found.remarks.extend(files.iter().map(Exposed::to_string)),
     }
     if is_beside_database(settings) {
-        let beside = "the key folder and the database lie in one another: a copy of the data would hold its keys";
+        let beside = "the key folder and the data lie in one another: a copy of the data would hold its keys";
         found.remarks.push(beside.to_owned());
     }
     if settings.environment == Environment::Production {

@@ -36,6 +36,7 @@ mod service;
 mod service_keys;
 mod service_record;
 mod signals;
+mod spool;
 mod tables;
 mod user;
 

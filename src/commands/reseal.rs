@@ -1,5 +1,6 @@
 //! `keys reseal`: seals everything anew under the active storage key, so that an earlier one is needed no more.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -10,7 +11,9 @@ use super::Common;
 use super::failure::Failure;
 use super::tables::{print_json, progress_style};
 use crate::audit::Act;
-use crate::store::{Entry, Renewed, SEALED, Scanned, SealedColumn, Store, StoreError, Tx};
+use crate::store::{
+    Entry, Renewed, SEALED, Scanned, SealedColumn, Store, StoreError, Tx, look_into_spool,
+};
 use crate::telemetry::Clock;
 
 #[derive(Args)]
@@ -32,9 +35,10 @@ const ATTEMPTS: usize = 40;
 const PAUSE: Duration = Duration::from_millis(250);
 
 pub fn run(common: &Common, args: &ResealArgs) -> Result<(), Failure> {
-    let (_, store) = common.open()?;
+    let (settings, store) = common.open()?;
     let work = Work {
         store,
+        spool: settings.receiver.spool().map(Path::to_owned),
         batch: args.batch as usize,
     };
     let total: usize = work.left()?.iter().map(|(_, left)| left).sum();
@@ -96,6 +100,8 @@ impl Source {
 
 struct Work {
     store: Store,
+    /// What waits in it is sealed anew when it is moved.
+    spool: Option<PathBuf>,
     batch: usize,
 }
 
@@ -161,6 +167,11 @@ impl Work {
             if count > 0 {
                 left.push((source.name(), count));
             }
+        }
+        if let Some(path) = &self.spool
+            && let Some((_, stale @ 1..)) = look_into_spool(path, self.store.keys())?
+        {
+            left.push(("receiver.spool".to_owned(), stale as usize));
         }
         Ok(left)
     }

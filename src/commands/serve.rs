@@ -36,7 +36,9 @@ pub fn run(common: &Common, args: ServeArgs) -> Result<(), Failure> {
     core_dumps::forbid();
     let signals = Signals::caught()?;
     let service = Service::start(&settings, Clock::system()).map_err(|error| match error {
-        StartError::Database(_) | StartError::Io(_) => Failure::unwell(error),
+        StartError::Database(_) | StartError::Spool(_) | StartError::Io(_) => {
+            Failure::unwell(error)
+        }
         _ => Failure::wrong(error),
     })?;
     if let Some(public) = service.public {

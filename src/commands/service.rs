@@ -12,7 +12,7 @@ use super::clock_check::{self, ClockCheck};
 use super::key_use_writer::KeyUseWriter;
 use super::service_record::{ServiceRecord, StartFault};
 use super::signals::Signals;
-use super::{open_database, programs, servers, service_keys};
+use super::{open_database, programs, servers, service_keys, spool};
 use crate::api::{Api, Failures, Streams};
 use crate::console::Console;
 use crate::dispatcher::{Calls, CallsSettings, Dispatcher, Jitter};
@@ -49,7 +49,7 @@ pub enum StartError {
     #[error("{0}: not in production")]
     ExposedKeys(Exposed),
     #[error(
-        "the key folder and the database lie in one another: not in production, for whoever has a copy of the data would have its keys"
+        "the key folder and the data lie in one another: not in production, for whoever has a copy of the data would have its keys"
     )]
     KeysBesideDatabase,
     #[error("not in production: {0}")]
@@ -65,6 +65,8 @@ pub enum StartError {
     /// Somebody must bring the schema up to date, or take another version of the program.
     #[error("{0}")]
     Schema(String),
+    #[error("receiver.spool: {0}")]
+    Spool(StoreError),
     #[error("cannot listen on {0}: {1}")]
     Listen(String, io::ErrorKind),
     #[error("the service cannot start: {0}")]
@@ -108,6 +110,10 @@ impl Service {
             true => Some(Arc::new(load_transport(
                 settings, &metrics, &store, &clock,
             )?)),
+            false => None,
+        };
+        let spool = match receives {
+            true => spool::open(settings, keys.storage.clone())?,
             false => None,
         };
         service_keys::admit(
@@ -167,7 +173,8 @@ impl Service {
         let intake = match receives {
             true => {
                 let (wake, metrics) = (wake.clone(), metrics.clone());
-                Some(Intake::start(store.clone(), receiver, wake, metrics)?)
+                let (store, spool) = (store.clone(), spool.clone());
+                Some(Intake::start(store, spool, receiver, wake, metrics)?)
             }
             false => None,
         };
@@ -188,6 +195,7 @@ impl Service {
             streams: Streams::default(),
             failures: Failures::default(),
             rejections,
+            spool,
         };
         let clock_metrics = metrics.clone();
         let console = Console::new(api_state, transport.clone());

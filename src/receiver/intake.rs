@@ -11,8 +11,10 @@ use tokio::sync::oneshot;
 
 use crate::processor::Wake;
 use crate::settings::ReceiverSettings;
-use crate::store::{NewDelivery, Store, StoreError};
+use crate::store::{NewDelivery, Spool, Store, StoreError};
 use crate::telemetry::{Metrics, Trouble};
+
+use super::spooling::Spooling;
 
 /// Bodies that share one commit: more would make all of them wait too long.
 const COMMIT_BYTES: usize = 4 << 20;
@@ -59,15 +61,24 @@ struct Waiting {
 }
 
 impl Intake {
-    /// Starts the thread. `wake` hints to the processor of this process, if it has one.
+    /// Starts the thread. `wake` hints to the processor of this process, if it has one; the spool is for what the
+    /// database does not take.
     pub fn start(
         store: Store,
+        spool: Option<Spool>,
         settings: &ReceiverSettings,
         wake: Option<Wake>,
         metrics: Metrics,
     ) -> std::io::Result<Self> {
         let (queue, receiver) = sync_channel(settings.queue);
         let batch = settings.commit_batch;
+        let place = match spool {
+            None => Keeping::InDatabase(store),
+            Some(spool) => {
+                let (patience, wake) = (settings.commit_patience(), wake.clone());
+                Keeping::WithSpool(Spooling::start(store, spool, patience, wake)?)
+            }
+        };
         let trouble = Trouble::new(
             "notifications are refused",
             "notifications can be stored again",
@@ -77,7 +88,7 @@ impl Intake {
             .name("intake".to_owned())
             .spawn(move || {
                 let wake = wake.as_ref();
-                run(&store, &receiver, batch, wake, &its_trouble, &metrics);
+                run(place, &receiver, batch, wake, &its_trouble, &metrics);
             })?;
         Ok(Self {
             handle: IntakeHandle {
@@ -128,8 +139,30 @@ impl IntakeHandle {
     }
 }
 
+/// Where deliveries are kept.
+enum Keeping {
+    InDatabase(Store),
+    WithSpool(Spooling),
+}
+
+impl Keeping {
+    fn keep(&self, deliveries: Vec<NewDelivery>) -> Result<(), StoreError> {
+        match self {
+            Self::InDatabase(store) => store.write(|tx| tx.insert_deliveries(&deliveries)),
+            Self::WithSpool(spooling) => spooling.keep(deliveries),
+        }
+    }
+
+    fn try_to_write(&self) -> Result<(), StoreError> {
+        match self {
+            Self::InDatabase(store) => store.try_to_write(),
+            Self::WithSpool(spooling) => spooling.try_to_write(),
+        }
+    }
+}
+
 fn run(
-    store: &Store,
+    place: Keeping,
     queue: &Receiver<Option<Waiting>>,
     limit: usize,
     wake: Option<&Wake>,
@@ -138,24 +171,23 @@ fn run(
 ) {
     let mut batch = Batch::default();
     while !batch.is_last
-        && let Some(first) = first(store, queue, trouble)
+        && let Some(first) = first(&place, queue, trouble)
     {
         batch.fill(first, queue, limit);
         if let Some(wake) = wake {
             wake.commit_wanted();
         }
         // A panic must not end the thread: everything after it would be refused.
-        let write = || store.write(|tx| tx.insert_deliveries(&batch.deliveries));
-        let kept = catch_unwind(AssertUnwindSafe(write))
+        let count = batch.deliveries.len();
+        let deliveries = std::mem::take(&mut batch.deliveries);
+        let kept = catch_unwind(AssertUnwindSafe(|| place.keep(deliveries)))
             .unwrap_or(Err(StoreError::Damaged("storing panicked")));
         trouble.set(kept.as_ref().err().map(ToString::to_string));
         let kept = kept.map_err(|error| {
             log::error!("{} deliveries are not stored: {error}", batch.answers.len());
             Refused::StorageDown
         });
-        let count = batch.deliveries.len();
         metrics.committed(count);
-        batch.deliveries.clear();
         for answer in batch.answers.drain(..) {
             // A sender that has gone away comes again: the repeat is recognised.
             let _ = answer.send(kept);
@@ -164,17 +196,24 @@ fn run(
             wake.committed(count);
         }
     }
+    if let Keeping::WithSpool(spooling) = place {
+        spooling.stop();
+    }
 }
 
 /// Waits for the first delivery of a batch; none is to come once this is `None`. In trouble it tries by itself
 /// whether it is over: those who send may have been led away from a process that is not ready.
-fn first(store: &Store, queue: &Receiver<Option<Waiting>>, trouble: &Trouble) -> Option<Waiting> {
+fn first(
+    place: &Keeping,
+    queue: &Receiver<Option<Waiting>>,
+    trouble: &Trouble,
+) -> Option<Waiting> {
     while trouble.current().is_some() {
         match queue.recv_timeout(TRY_EVERY) {
             Ok(waiting) => return waiting,
             Err(RecvTimeoutError::Disconnected) => return None,
             Err(RecvTimeoutError::Timeout) => {
-                let tried = store.try_to_write();
+                let tried = place.try_to_write();
                 trouble.set(tried.err().map(|error| error.to_string()));
             }
         }

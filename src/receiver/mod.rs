@@ -11,6 +11,7 @@ mod heads;
 mod intake;
 pub mod problem;
 mod rejections;
+mod spooling;
 mod transport;
 
 use std::sync::Arc;

@@ -118,6 +118,9 @@ impl Settings {
         if let Some(message) = transport::mistake(&self.receiver) {
             return inconsistent(message);
         }
+        if let Some(message) = self.unfit_spool() {
+            return inconsistent(message.to_owned());
+        }
         let limits = [
             ("receiver.queue", self.receiver.queue, 1_000_000),
             ("receiver.commit_batch", self.receiver.commit_batch, 1000),
@@ -133,6 +136,11 @@ impl Settings {
                 self.receiver.body_deadline as usize,
                 3600,
             ),
+            (
+                "receiver.spool_bytes",
+                self.receiver.spool_bytes as usize,
+                1 << 40,
+            ),
             ("processor.batch", self.processor.batch as usize, 1000),
         ];
         match limits
@@ -142,6 +150,16 @@ impl Settings {
             Some((name, _, most)) => inconsistent(format!("{name} must be from 1 to {most}")),
             None => Ok(self),
         }
+    }
+}
+
+impl Settings {
+    /// SQLite is a file of this machine: where it cannot be written, no other file of it is a better place.
+    fn unfit_spool(&self) -> Option<&'static str> {
+        let url = DatabaseUrl::parse(&self.database_url);
+        let has_server = matches!(url, Ok(DatabaseUrl::Postgres(_)));
+        (self.receiver.spool().is_some() && !has_server)
+            .then_some("receiver.spool is for PostgreSQL: a SQLite database is never away")
     }
 }
 

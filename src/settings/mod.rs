@@ -16,7 +16,7 @@ mod tests;
 mod transport;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::de::Error as _;
@@ -145,6 +145,9 @@ pub struct ReceiverSettings {
     pub commit_batch: usize,
     pub(super) commit_patience: u64,
     pub retry_after: u32,
+    /// Empty: none.
+    pub spool: PathBuf,
+    pub spool_bytes: u64,
     pub tls: TlsSettings,
     pub proxy: ProxySettings,
 }
@@ -161,6 +164,11 @@ impl ReceiverSettings {
         self.sibling_paths.iter().find(|path| {
             !path.starts_with('/') || path.contains(['{', '}']) || taken.contains(&path.as_str())
         })
+    }
+
+    /// Where deliveries are kept while the database is away, if they are.
+    pub fn spool(&self) -> Option<&Path> {
+        (self.spool != Path::new("")).then_some(&self.spool)
     }
 
     /// Time a request waits for its commit.

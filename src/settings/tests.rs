@@ -223,3 +223,13 @@ fn debug_shows_every_setting_but_no_password() {
         assert!(shown.contains(name), "{name}");
     }
 }
+
+#[test]
+fn a_spool_beside_sqlite_is_refused() {
+    let spool = ("TOKENKEEP_RECEIVER__SPOOL", "/var/lib/tokenkeep/spool.db");
+    let told = mistake(&[spool]);
+    assert!(told.contains("receiver.spool is for PostgreSQL"), "{told}");
+    let settings = load(&[spool, ("DATABASE_URL", "postgres://keeper@db/tokens")]).unwrap();
+    assert_eq!(settings.receiver.spool(), Some(spool.1.as_ref()));
+    assert_eq!(Settings::defaults().unwrap().receiver.spool(), None);
+}

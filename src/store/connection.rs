@@ -71,8 +71,11 @@ impl AnyConnection {
     }
 }
 
-/// What libpq needs to give up in time on a server that is gone.
-const OF_CONNECTIONS: &str = "connect_timeout=3&tcp_user_timeout=3000&application_name=tokenkeep";
+/// What libpq needs to give up in time on a server that is gone: one that does not take what is sent, and one that is
+/// waited for and sends nothing, of which only its silence to keepalives tells. A server that is back is found as late
+/// as an attempt ends that was begun before, so that has libpq's shortest patience.
+const OF_CONNECTIONS: &str = "connect_timeout=2&tcp_user_timeout=3000&keepalives_idle=1&keepalives_interval=1\
+     &keepalives_count=3&application_name=tokenkeep";
 
 /// Makes connections for the pool.
 pub struct Manager {
@@ -91,11 +94,7 @@ impl Manager {
     /// Connects, sets the connection up and checks what durability depends on.
     pub fn establish(&self) -> Result<AnyConnection, StoreError> {
         let connection = match &self.url {
-            DatabaseUrl::Sqlite(path) => {
-                let mut c = connect_sqlite(path)?;
-                set_up_sqlite(&mut c)?;
-                AnyConnection::Sqlite(c)
-            }
+            DatabaseUrl::Sqlite(path) => AnyConnection::Sqlite(open_sqlite(path)?),
             DatabaseUrl::Postgres(url) => {
                 let url = DatabaseUrl::with_parameters(url, OF_CONNECTIONS);
                 let mut c = PgConnection::establish(&url)
@@ -174,6 +173,13 @@ const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 const WAL_ATTEMPTS: u32 = 250;
 const WAL_PAUSE: Duration = Duration::from_millis(20);
 
+/// Opens a SQLite file so that what is committed is durable.
+pub(super) fn open_sqlite(path: &Path) -> Result<SqliteConnection, StoreError> {
+    let mut c = connect_sqlite(path)?;
+    set_up_sqlite(&mut c)?;
+    Ok(c)
+}
+
 fn set_up_sqlite(c: &mut SqliteConnection) -> Result<(), StoreError> {
     c.batch_execute("PRAGMA busy_timeout = 5000")?;
     switch_to_wal(c)?;
@@ -233,6 +239,11 @@ fn set_up_postgres(c: &mut PgConnection, checked: &OnceLock<()>) -> Result<(), S
         "SET statement_timeout = '3s'; SET lock_timeout = '3s'; \
          SET idle_in_transaction_session_timeout = '60s'; SET client_min_messages = 'warning'; \
          SET synchronous_commit = 'on'; SET default_transaction_isolation = 'read committed';",
+    )?;
+    // The server's own patience with us: what a session holds whose service is gone must not stay locked.
+    c.batch_execute(
+        "SET tcp_user_timeout = '3s'; SET tcp_keepalives_idle = 1; SET tcp_keepalives_interval = 1; \
+         SET tcp_keepalives_count = 3",
     )?;
     if checked.get().is_some() {
         return Ok(());

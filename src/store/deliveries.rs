@@ -10,20 +10,8 @@ use zeroize::Zeroizing;
 
 use super::connection::{AnyConnection, on_backend};
 use super::schema::{cards, deliveries, notifications};
-use super::{StoreError, Tx};
+use super::{NewDelivery, StoreError, Tx};
 use crate::domain::{CardId, Hold, TerminalState};
-
-/// A delivery to be kept. Its id is made by the receiver: the body is sealed for that row.
-pub struct NewDelivery {
-    pub id: String,
-    /// Milliseconds since 1970, UTC.
-    pub received_at: i64,
-    /// Who brought it: the subject or the address of its sender, or `replay`.
-    pub source: String,
-    /// `X-Src-Response-Host`, as it came. Sender-controlled: never a URL to call.
-    pub response_host: Option<String>,
-    pub body: Vec<u8>,
-}
 
 /// A delivery that waits to be decided.
 pub struct Delivery {
@@ -68,13 +56,13 @@ impl DeliveryState {
 
 #[derive(Insertable)]
 #[diesel(table_name = deliveries, treat_none_as_default_value = false)]
-struct NewRow<'a> {
-    id: &'a str,
-    received_at: i64,
-    source: &'a str,
-    response_host: Option<&'a str>,
-    body: Option<Vec<u8>>,
-    state: &'a str,
+pub(super) struct NewRow<'a> {
+    pub(super) id: &'a str,
+    pub(super) received_at: i64,
+    pub(super) source: &'a str,
+    pub(super) response_host: Option<&'a str>,
+    pub(super) body: Option<Vec<u8>>,
+    pub(super) state: &'a str,
 }
 
 #[derive(Queryable, Selectable)]
@@ -106,7 +94,7 @@ impl Tx<'_> {
                 received_at: delivery.received_at,
                 source: &delivery.source,
                 response_host: delivery.response_host.as_deref(),
-                body: Some(self.seal(&delivery.body, "deliveries", "body", &delivery.id)?),
+                body: Some(delivery.sealed_body(self.keys())?),
                 state: DeliveryState::Waiting.name(),
             });
         }

@@ -49,6 +49,8 @@ impl From<DieselError> for StoreError {
         match error {
             DieselError::DatabaseError(kind, info) => of_database(&kind, info.message()),
             DieselError::BrokenTransactionManager => Self::Unavailable("the transaction broke"),
+            // What broke the commit, not that it could not be undone either.
+            DieselError::RollbackErrorOnCommit { commit_error, .. } => Self::from(*commit_error),
             DieselError::NotFound => Self::Damaged("an expected row is missing"),
             DieselError::SerializationError(_) | DieselError::DeserializationError(_) => {
                 Self::Damaged("a value does not fit its column")

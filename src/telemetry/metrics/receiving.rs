@@ -3,6 +3,7 @@
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::Metrics;
@@ -58,6 +59,8 @@ pub(super) struct Receiving {
     senders_refused: Family<Cause, Counter>,
     answer_seconds: Histogram,
     commit_deliveries: Histogram,
+    spool_deliveries: Gauge,
+    spool_oldest: Gauge,
 }
 
 impl Receiving {
@@ -100,6 +103,20 @@ impl Receiving {
             commit_deliveries: to
                 .metric("commit_deliveries", "Deliveries that shared a commit")
                 .add(Histogram::new(BATCH_SIZES)),
+            spool_deliveries: to
+                .metric(
+                    "spool_deliveries",
+                    "Deliveries in the spool of this process, which wait for the database",
+                )
+                .advice("They were acknowledged: until they are moved, this process's disk is all that has them.")
+                .add(Gauge::default()),
+            spool_oldest: to
+                .metric(
+                    "spool_oldest",
+                    "For how long the first delivery in the spool has waited; 0 if none waits",
+                )
+                .seconds()
+                .add(Gauge::default()),
         };
         // A series that begins with its first failure hides that one from a rate.
         for cause in REFUSED {
@@ -133,5 +150,12 @@ impl Metrics {
     /// So many deliveries shared a commit.
     pub fn committed(&self, deliveries: usize) {
         self.receiving.commit_deliveries.observe(deliveries as f64);
+    }
+
+    /// How many deliveries wait in the spool, and how many seconds the first of them has waited.
+    pub fn spool(&self, deliveries: u64, oldest: i64) {
+        let deliveries = i64::try_from(deliveries).unwrap_or(i64::MAX);
+        self.receiving.spool_deliveries.set(deliveries);
+        self.receiving.spool_oldest.set(oldest);
     }
 }

@@ -42,14 +42,20 @@ impl TestDatabase {
             Backend::Postgres => {
                 let admin = std::env::var("TOKENKEEP_TEST_POSTGRES")
                     .expect("these tests need PostgreSQL: run them with tests/run");
-                let name = format!("test_{}", Uuid::now_v7().simple());
-                let mut connection = PgConnection::establish(&admin).unwrap();
-                connection
-                    .batch_execute(&format!("CREATE DATABASE {name}"))
-                    .unwrap();
-                Self::Postgres { admin, name }
+                Self::on(admin)
             }
         }
+    }
+
+    /// A new database on the server of this address.
+    pub fn on(admin: String) -> Self {
+        leaks::start_log();
+        let name = format!("test_{}", Uuid::now_v7().simple());
+        let mut connection = PgConnection::establish(&admin).unwrap();
+        connection
+            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .unwrap();
+        Self::Postgres { admin, name }
     }
 
     /// The address for `--database-url`.

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::{TestDatabase, keys, leaks, strace};
 
+/// Where it listens.
+const HERE: &str = "127.0.0.1";
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tokenkeep");
 
 pub struct Serve {
@@ -32,7 +34,20 @@ impl Serve {
 
     /// The same with a key folder of the test's own.
     pub fn start_on(database: &TestDatabase, keys: &Path, variables: &[(&str, &str)]) -> Self {
-        Self::spawn(Command::new(PROGRAM), (database, keys), variables)
+        Self::spawn(Command::new(PROGRAM), (database, keys), variables, HERE)
+    }
+
+    /// Starts in a network of its own, where it listens at this address.
+    pub fn start_in(
+        network: &str,
+        address: &str,
+        database: &TestDatabase,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let mut ip = Command::new("ip");
+        // It becomes the service itself.
+        ip.args(["netns", "exec", network, PROGRAM]);
+        Self::spawn(ip, (database, &keys()), variables, address)
     }
 
     /// Starts with so many file descriptors at most.
@@ -45,7 +60,7 @@ impl Serve {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("ulimit {limit}; exec \"$0\" \"$@\"")]);
         shell.arg(PROGRAM);
-        Self::spawn(shell, (database, &keys()), &[])
+        Self::spawn(shell, (database, &keys()), &[], HERE)
     }
 
     /// Starts under `strace`, which writes its system calls on files and what it sends on sockets.
@@ -55,7 +70,7 @@ impl Serve {
         strace.args(["-D", "-f", "-qq", "-s", "65536"]);
         strace.args(["-e", "trace=%file,sendto,sendmsg", "-o"]);
         strace.arg(trace).arg(PROGRAM);
-        Self::spawn(strace, (database, &keys()), &[])
+        Self::spawn(strace, (database, &keys()), &[], HERE)
     }
 
     /// Starts under a `strace` that records what it does to files and what it answers.
@@ -69,15 +84,11 @@ impl Serve {
         mut program: Command,
         (database, keys): (&TestDatabase, &Path),
         variables: &[(&str, &str)],
+        host: &str,
     ) -> Self {
+        let listen = format!("{host}:0");
         let mut child = program
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--api-listen",
-                "127.0.0.1:0",
-            ])
+            .args(["serve", "--listen", &listen, "--api-listen", &listen])
             .arg("--keys")
             .arg(keys)
             .env("DATABASE_URL", database.url())
