@@ -51,7 +51,7 @@ impl Worker {
             programs: vec![kit.callable()],
             hint,
         });
-        let intake = Intake::start(store.clone(), kit.receiver(), None, metrics).unwrap();
+        let intake = Intake::start(store.clone(), None, kit.receiver(), None, metrics).unwrap();
         Self {
             faults,
             store,

@@ -77,7 +77,7 @@ impl Serve {
     pub fn start_recorded(database: &TestDatabase, trace: &Path) -> Self {
         let mut strace = strace::recording(trace);
         strace.arg(PROGRAM);
-        Self::spawn(strace, (database, &keys()), &[])
+        Self::spawn(strace, (database, &keys()), &[], HERE)
     }
 
     fn spawn(
