@@ -234,15 +234,20 @@ fn checks(api: &Api, waiting: Option<&Waiting>) -> Vec<Check> {
     let unanswered = waiting.is_none();
     let unanswered = unanswered.then(|| "the database does not answer".to_owned());
     let fault = api.watch.fault();
-    // With a spool notifications are received all the same.
-    let mut checks = vec![check("database", api.spool.is_none())(unanswered)];
+    // With a spool notifications are received all the same; nothing is processed then, which is no news.
+    let needs_database = api.spool.is_none();
+    let mut checks = vec![check("database", needs_database)(unanswered)];
     let workers = [
-        ("receiving", &api.receiving),
-        ("processing", &api.processing),
+        ("receiving", true, &api.receiving),
+        (
+            "processing",
+            needs_database || waiting.is_some(),
+            &api.processing,
+        ),
     ];
-    for (name, trouble) in workers {
+    for (name, required, trouble) in workers {
         if let Some(trouble) = trouble {
-            checks.push(check(name, true)(trouble.current()));
+            checks.push(check(name, required)(trouble.current()));
         }
     }
     let refused = fault.map(|fault| format!("acts are refused: {fault}"));

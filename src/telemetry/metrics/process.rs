@@ -49,7 +49,7 @@ impl Process {
                 values: Values::OneOf(&CHECKS),
             }])
             .advice(
-                "The first four make the process not ready. `receiving` and `processing` are there only where the \
+                "The first four make the process not ready; with a spool it is ready without the database. `receiving` and `processing` are there only where the \
                  process has the role. /readyz tells the reason.",
             )
             .add(Family::default());
