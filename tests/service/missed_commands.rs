@@ -255,7 +255,7 @@ fn the_console_names_what_was_missed_on_the_overview_in_a_list_and_on_the_cards_
     assert!(overview.contains(&link), "{overview}");
     let first = visitor.page(list);
     assert!(
-        first.contains("reconcile --missed suspended-long"),
+        first.contains("<code>tokenkeep reconcile --missed suspended-long</code>"),
         "{first}"
     );
     assert!(first.contains("/console/cards/card-49\"") && !first.contains("card-50\""));
