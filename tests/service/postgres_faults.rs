@@ -7,7 +7,7 @@ use rstest::rstest;
 use tempfile::TempDir;
 
 use crate::support::cluster::Cluster;
-use crate::support::load::{Answered, Load, judge, slowest};
+use crate::support::oracle::{Answered, Load, judge, slowest};
 use crate::support::network::Network;
 use crate::support::postgres_proxy::Proxy;
 use crate::support::serve::Serve;

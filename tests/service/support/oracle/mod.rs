@@ -1,0 +1,191 @@
+//! The judge of every test of faults: what senders wrote down, what the database holds, and what follows from the rules.
+//!
+//! * Whatever was acknowledged is among the deliveries once, and nothing is that was not sent.
+//! * Each notification was decided once, its repeats as such; the cards are where the order-free model of `tests/domain`
+//!   has them, fed with each notification once.
+//! * Of each version of a card's number there was one call for a cryptogram at most, but for those that a suspension
+//!   made necessary again; none was made again without a process that died meanwhile.
+//! * The database's own check, `audit verify` and `rebuild --check` find nothing.
+//!
+//! It reads beside the service and without the store's code.
+
+mod notifications;
+mod reader;
+mod sender;
+
+#[path = "../../../domain/support/mod.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the rules' own tests use the rest"
+)]
+mod rules;
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokenkeep::domain::Policy;
+use tokenkeep::sandbox::{Call, Operation};
+use tokenkeep::settings::Settings;
+
+pub use sender::{Answered, Load, Sandboxes, Told, slowest};
+
+use super::TestDatabase;
+use super::audit::store;
+use super::calls::{SERVICE, program};
+use super::commands::tokenkeep;
+use super::rebuilt::assert_rebuilt;
+use super::sql::sql;
+use notifications::Notification;
+use reader::Kept;
+use rules::item::Item;
+use rules::model::end_state;
+
+/// The calls that were made, and when processes died, milliseconds since 1970.
+pub struct Outside<'a> {
+    pub sandboxes: &'a Sandboxes,
+    pub deaths: &'a [i64],
+}
+
+/// What each card was told, each notification once.
+type Histories = BTreeMap<String, Vec<Item>>;
+
+/// Waits until everything kept is decided, and judges. Returns the figures.
+pub fn judge(database: &TestDatabase, told: &Told) -> String {
+    judge_with(database, told, None)
+}
+
+/// The same, where calls were made: all of them are over.
+pub fn judge_with(database: &TestDatabase, told: &Told, outside: Option<&Outside<'_>>) -> String {
+    wait_until_decided(database);
+    let sent = told.read();
+    let kept = reader::marks(database);
+    let acknowledged = Vec::from_iter(sent.iter().filter(|(_, is)| **is).map(|(mark, _)| mark));
+    let lost = acknowledged.iter().filter(|mark| !kept.contains_key(**mark));
+    let lost = lost.count();
+    let is_too_much = |(mark, count): &(&String, &usize)| **count > 1 || !sent.contains_key(*mark);
+    let too_much = kept.iter().filter(is_too_much).count();
+
+    let mut deliveries: BTreeMap<usize, usize> = BTreeMap::new();
+    for mark in kept.keys() {
+        *deliveries.entry(sender::number_of(mark)).or_default() += 1;
+    }
+    let mut histories = Histories::new();
+    for number in deliveries.keys() {
+        let Notification { card, item, .. } = Notification::numbered(*number);
+        histories.entry(card).or_default().push(item);
+    }
+    let cards = reader::cards(database);
+    let doubled = too_much
+        + decided_wrongly(database, &deliveries)
+        + changed_too_often(&histories, &cards)
+        + asked_too_often(database, &histories)
+        + outside.map_or(0, |outside| called_again(database, outside));
+    let figures = format!(
+        "{} sent, {} acknowledged, {lost} lost, {doubled} doubled, {} cards as the model has them",
+        sent.len(),
+        acknowledged.len(),
+        cards.len()
+    );
+    assert_eq!((lost, doubled), (0, 0), "{figures}");
+    assert_as_model(&histories, &cards, outside.is_some());
+    reader::assert_whole(database);
+    assert_rebuilt(&store(database), policy(outside));
+    let audit = tokenkeep(database, &["audit", "verify"]);
+    assert_eq!(audit.code, 0, "{}{}", audit.stdout, audit.stderr);
+    figures
+}
+
+fn policy(outside: Option<&Outside<'_>>) -> Policy {
+    let mut settings = Settings::defaults().unwrap();
+    if let Some(outside) = outside {
+        let base_url = outside.sandboxes[0].base_url();
+        let shop = program(&base_url, SERVICE, &json!({}));
+        settings.programs.insert("shop".to_owned(), shop);
+    }
+    settings.policy()
+}
+
+/// However much there is: as long as it becomes less.
+fn wait_until_decided(database: &TestDatabase) {
+    let (mut least, mut progress) = (usize::MAX, Instant::now());
+    while least > 0 {
+        let waiting = sql(database).count("deliveries WHERE state = 'waiting'");
+        if waiting < least {
+            (least, progress) = (waiting, Instant::now());
+        }
+        assert!(
+            progress.elapsed() < Duration::from_secs(30),
+            "{least} wait to be decided"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Notifications that have other than one verdict for each delivery, or other than one that is no `duplicate`.
+fn decided_wrongly(database: &TestDatabase, deliveries: &BTreeMap<usize, usize>) -> usize {
+    let mut verdicts = reader::verdicts(database);
+    let is_wrong = |(number, count): &(&usize, &usize)| {
+        let notification = Notification::numbered(**number);
+        let of = (notification.card.clone(), notification.time());
+        let verdicts = verdicts.remove(&of).unwrap_or_default();
+        let repeats = verdicts.iter().filter(|verdict| *verdict == "duplicate");
+        (verdicts.len(), repeats.count() + 1) != (**count, **count)
+    };
+    let wrong = deliveries.iter().filter(is_wrong).count();
+    wrong + verdicts.len()
+}
+
+/// Cards whose token changed oftener than they were told, or that were not told of at all.
+fn changed_too_often(histories: &Histories, cards: &BTreeMap<String, Kept>) -> usize {
+    let is_wrong = |(card, kept): &(&String, &Kept)| {
+        let items = histories.get(*card).map(Vec::as_slice).unwrap_or_default();
+        let refreshes = items.iter().filter(|item| item.refresh.is_some()).count() as u64;
+        let (version, number_version) = kept.versions;
+        let least = u64::from(kept.state.token.is_some());
+        let is_right = (least..=refreshes).contains(&version) && version == number_version;
+        items.is_empty() || !is_right
+    };
+    cards.iter().filter(is_wrong).count()
+}
+
+/// Versions of numbers that had more calls for a cryptogram than they needed; and calls that nothing needs.
+fn asked_too_often(database: &TestDatabase, histories: &Histories) -> usize {
+    let is_wrong = |((card, _), calls): &(&(String, u64), &usize)| {
+        let suspended = rules::suspended(0).status;
+        let items = histories.get(card).map(Vec::as_slice).unwrap_or_default();
+        let suspensions = items.iter().filter(|item| item.status == suspended);
+        **calls > 1 + suspensions.count()
+    };
+    let calls = reader::cryptogram_calls(database);
+    calls.iter().filter(is_wrong).count() + reader::other_calls(database)
+}
+
+/// Calls that came once more for a job although nobody died since they came.
+fn called_again(database: &TestDatabase, outside: &Outside<'_>) -> usize {
+    let mut jobs: HashMap<String, usize> = HashMap::new();
+    for ((card, _), count) in reader::cryptogram_calls(database) {
+        *jobs.entry(card).or_default() += count;
+    }
+    let mut calls: HashMap<String, Vec<i64>> = HashMap::new();
+    let all = outside.sandboxes.iter().flat_map(tokenkeep::sandbox::Sandbox::calls);
+    for call in all.filter(|call: &Call| call.operation == Operation::Checkout) {
+        calls.entry(call.card_id.unwrap()).or_default().push(call.at);
+    }
+    let unexplained = |(card, mut times): (String, Vec<i64>)| {
+        times.sort_unstable();
+        let died = |pair: &&[i64]| outside.deaths.iter().any(|at| (pair[0]..=pair[1]).contains(at));
+        let again = times.windows(2).filter(|pair| !died(pair)).count();
+        (again + 1).saturating_sub(jobs.get(&card).copied().unwrap_or_default())
+    };
+    calls.into_iter().map(unexplained).sum()
+}
+
+fn assert_as_model(histories: &Histories, cards: &BTreeMap<String, Kept>, is_answered: bool) {
+    assert!(cards.keys().eq(histories.keys()), "other cards than were told of");
+    for (card, items) in histories {
+        let expected = end_state(items, None, is_answered);
+        assert_eq!(cards[card].state, expected, "{card}: {items:#?}");
+    }
+}
