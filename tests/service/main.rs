@@ -191,6 +191,7 @@ mod tokens_offered;
 mod tokens_outbox;
 mod tokens_reads;
 mod tokens_secrets;
+mod two_receivers;
 mod watch_metrics;
 mod watch_ready;
 mod watch_rules;

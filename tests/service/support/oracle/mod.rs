@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokenkeep::domain::Policy;
-use tokenkeep::sandbox::{Call, Operation};
+use tokenkeep::sandbox::{Operation, Sandbox};
 use tokenkeep::settings::Settings;
 
 pub use sender::{Answered, Load, Sandboxes, Told, slowest};
@@ -63,9 +63,10 @@ pub fn judge_with(database: &TestDatabase, told: &Told, outside: Option<&Outside
     let kept = reader::marks(database);
     let acknowledged = Vec::from_iter(sent.iter().filter(|(_, is)| **is).map(|(mark, _)| mark));
     let lost = acknowledged.iter().filter(|mark| !kept.contains_key(**mark));
-    let lost = lost.count();
+    let lost = Vec::from_iter(lost);
     let is_too_much = |(mark, count): &(&String, &usize)| **count > 1 || !sent.contains_key(*mark);
-    let too_much = kept.iter().filter(is_too_much).count();
+    let too_much = kept.iter().filter(is_too_much);
+    let mut doubled = Vec::from_iter(too_much.map(|(mark, count)| format!("{mark} {count} times")));
 
     let mut deliveries: BTreeMap<usize, usize> = BTreeMap::new();
     for mark in kept.keys() {
@@ -77,18 +78,22 @@ pub fn judge_with(database: &TestDatabase, told: &Told, outside: Option<&Outside
         histories.entry(card).or_default().push(item);
     }
     let cards = reader::cards(database);
-    let doubled = too_much
-        + decided_wrongly(database, &deliveries)
-        + changed_too_often(&histories, &cards)
-        + asked_too_often(database, &histories)
-        + outside.map_or(0, |outside| called_again(database, outside));
+    doubled.extend(decided_wrongly(database, &deliveries));
+    doubled.extend(changed_too_often(&histories, &cards));
+    doubled.extend(asked_too_often(database, &histories));
+    let mut calls = String::new();
+    if let Some(outside) = outside {
+        doubled.extend(called_again(database, outside, &mut calls));
+    }
     let figures = format!(
-        "{} sent, {} acknowledged, {lost} lost, {doubled} doubled, {} cards as the model has them",
+        "{} sent, {} acknowledged, {} lost, {} doubled, {} cards as the model has them{calls}",
         sent.len(),
         acknowledged.len(),
+        lost.len(),
+        doubled.len(),
         cards.len()
     );
-    assert_eq!((lost, doubled), (0, 0), "{figures}");
+    assert!(lost.is_empty() && doubled.is_empty(), "{figures}: {lost:?}, {doubled:#?}");
     assert_as_model(&histories, &cards, outside.is_some());
     reader::assert_whole(database);
     assert_rebuilt(&store(database), policy(outside));
@@ -124,62 +129,74 @@ fn wait_until_decided(database: &TestDatabase) {
 }
 
 /// Notifications that have other than one verdict for each delivery, or other than one that is no `duplicate`.
-fn decided_wrongly(database: &TestDatabase, deliveries: &BTreeMap<usize, usize>) -> usize {
+fn decided_wrongly(database: &TestDatabase, deliveries: &BTreeMap<usize, usize>) -> Vec<String> {
     let mut verdicts = reader::verdicts(database);
-    let is_wrong = |(number, count): &(&usize, &usize)| {
-        let notification = Notification::numbered(**number);
-        let of = (notification.card.clone(), notification.time());
-        let verdicts = verdicts.remove(&of).unwrap_or_default();
+    let mut wrong = Vec::new();
+    for (number, count) in deliveries {
+        let Notification { card, item, .. } = Notification::numbered(*number);
+        let verdicts = verdicts.remove(&(card.clone(), item.time.unwrap()));
+        let verdicts = verdicts.unwrap_or_default();
         let repeats = verdicts.iter().filter(|verdict| *verdict == "duplicate");
-        (verdicts.len(), repeats.count() + 1) != (**count, **count)
-    };
-    let wrong = deliveries.iter().filter(is_wrong).count();
-    wrong + verdicts.len()
+        if (verdicts.len(), repeats.count() + 1) != (*count, *count) {
+            wrong.push(format!("{card}, {count} deliveries: {verdicts:?}, {item:?}"));
+        }
+    }
+    wrong.extend(verdicts.keys().map(|of| format!("never sent: {of:?}")));
+    wrong
 }
 
 /// Cards whose token changed oftener than they were told, or that were not told of at all.
-fn changed_too_often(histories: &Histories, cards: &BTreeMap<String, Kept>) -> usize {
-    let is_wrong = |(card, kept): &(&String, &Kept)| {
-        let items = histories.get(*card).map(Vec::as_slice).unwrap_or_default();
-        let refreshes = items.iter().filter(|item| item.refresh.is_some()).count() as u64;
-        let (version, number_version) = kept.versions;
-        let least = u64::from(kept.state.token.is_some());
-        let is_right = (least..=refreshes).contains(&version) && version == number_version;
-        items.is_empty() || !is_right
-    };
-    cards.iter().filter(is_wrong).count()
-}
-
-/// Versions of numbers that had more calls for a cryptogram than they needed; and calls that nothing needs.
-fn asked_too_often(database: &TestDatabase, histories: &Histories) -> usize {
-    let is_wrong = |((card, _), calls): &(&(String, u64), &usize)| {
-        let suspended = rules::suspended(0).status;
+fn changed_too_often(histories: &Histories, cards: &BTreeMap<String, Kept>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (card, kept) in cards {
         let items = histories.get(card).map(Vec::as_slice).unwrap_or_default();
-        let suspensions = items.iter().filter(|item| item.status == suspended);
-        **calls > 1 + suspensions.count()
-    };
-    let calls = reader::cryptogram_calls(database);
-    calls.iter().filter(is_wrong).count() + reader::other_calls(database)
+        let refreshes = items.iter().filter(|item| item.refresh.is_some()).count() as u64;
+        let least = u64::from(kept.state.token.is_some());
+        let (version, number_version) = kept.versions;
+        if items.is_empty()
+            || !(least..=refreshes).contains(&version)
+            || version != number_version
+        {
+            wrong.push(format!("{card} changed {:?} times: {items:?}", kept.versions));
+        }
+    }
+    wrong
 }
 
-/// Calls that came once more for a job although nobody died since they came.
-fn called_again(database: &TestDatabase, outside: &Outside<'_>) -> usize {
-    let mut jobs: HashMap<String, usize> = HashMap::new();
-    for ((card, _), count) in reader::cryptogram_calls(database) {
-        *jobs.entry(card).or_default() += count;
+/// Versions of numbers that had more calls for a cryptogram than they needed, and calls that nothing needs.
+fn asked_too_often(database: &TestDatabase, histories: &Histories) -> Vec<String> {
+    let suspended = rules::suspended(0).status;
+    let mut wrong = reader::other_calls(database);
+    for ((card, version), calls) in reader::cryptogram_calls(database) {
+        let items = histories.get(&card).map(Vec::as_slice).unwrap_or_default();
+        let suspensions = items.iter().filter(|item| item.status == suspended);
+        if calls > 1 + suspensions.count() {
+            wrong.push(format!("{card}, version {version}: {calls} jobs"));
+        }
     }
-    let mut calls: HashMap<String, Vec<i64>> = HashMap::new();
-    let all = outside.sandboxes.iter().flat_map(tokenkeep::sandbox::Sandbox::calls);
-    for call in all.filter(|call: &Call| call.operation == Operation::Checkout) {
-        calls.entry(call.card_id.unwrap()).or_default().push(call.at);
+    wrong
+}
+
+/// Cards for which more calls came than there were jobs, and deaths while one of them was open. It adds how many of
+/// each there were.
+fn called_again(database: &TestDatabase, outside: &Outside<'_>, figures: &mut String) -> Vec<String> {
+    let mut allowed: HashMap<String, usize> = HashMap::new();
+    let jobs = reader::jobs(database);
+    for (card, open) in &jobs {
+        let deaths = outside.deaths.iter().filter(|at| open.contains(at));
+        *allowed.entry(card.clone()).or_default() += 1 + deaths.count();
     }
-    let unexplained = |(card, mut times): (String, Vec<i64>)| {
-        times.sort_unstable();
-        let died = |pair: &&[i64]| outside.deaths.iter().any(|at| (pair[0]..=pair[1]).contains(at));
-        let again = times.windows(2).filter(|pair| !died(pair)).count();
-        (again + 1).saturating_sub(jobs.get(&card).copied().unwrap_or_default())
-    };
-    calls.into_iter().map(unexplained).sum()
+    let mut calls: HashMap<String, usize> = HashMap::new();
+    let all = outside.sandboxes.iter().flat_map(Sandbox::calls);
+    for call in all.filter(|call| call.operation == Operation::Checkout) {
+        *calls.entry(call.card_id.unwrap()).or_default() += 1;
+    }
+    let count: usize = calls.values().sum();
+    *figures += &format!(", {count} calls for {} jobs", jobs.len());
+    let allowed = |card: &str| allowed.get(card).copied().unwrap_or_default();
+    let too_many = calls.iter().filter(|(card, count)| **count > allowed(card));
+    let too_many = too_many.map(|(card, count)| format!("{card}: {count} calls, {} are explained", allowed(card)));
+    too_many.collect()
 }
 
 fn assert_as_model(histories: &Histories, cards: &BTreeMap<String, Kept>, is_answered: bool) {

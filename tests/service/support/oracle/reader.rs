@@ -1,6 +1,7 @@
 //! Reads a database without the store's code: SQL of its own, and the storage keys where a value is needed.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 use std::process::Command;
 
 use serde_json::Value;
@@ -60,9 +61,20 @@ pub fn cryptogram_calls(database: &TestDatabase) -> HashMap<(String, u64), usize
     calls
 }
 
-/// How many calls of each kind there are that are none for a cryptogram.
-pub fn other_calls(database: &TestDatabase) -> usize {
-    sql(database).count("outbox WHERE kind <> 'cryptogram'")
+/// The card of each job for a cryptogram, and from when until when it was open.
+pub fn jobs(database: &TestDatabase) -> Vec<(String, RangeInclusive<i64>)> {
+    let query = "SELECT card_id || ' ' || created_at || ' ' || ended_at AS text FROM outbox \
+         WHERE kind = 'cryptogram'";
+    let job = |[card, from, until]: [String; 3]| {
+        (card, from.parse().unwrap()..=until.parse().unwrap())
+    };
+    rows(database, query).into_iter().map(job).collect()
+}
+
+/// The calls that are none for a cryptogram.
+pub fn other_calls(database: &TestDatabase) -> Vec<String> {
+    let query = "SELECT card_id || ' ' || kind AS text FROM outbox WHERE kind <> 'cryptogram'";
+    sql(database).texts(query)
 }
 
 /// Every card.
