@@ -41,7 +41,11 @@ impl<'a> Killed<'a> {
         let serve = serve(self.database, &self.sandboxes[sandbox], "rate = 1000\n");
         let url = format!("http://{}/readyz", serve.api);
         let client = Client::new();
-        let is_ready = || client.try_get(&url, "no-key-needed").is_ok_and(|it| it.status == 200);
+        let is_ready = || {
+            client
+                .try_get(&url, "no-key-needed")
+                .is_ok_and(|it| it.status == 200)
+        };
         wait_until("it is ready", is_ready);
         self.slowest = self.slowest.max(begun.elapsed());
         serve
@@ -91,7 +95,9 @@ fn d01_d02_kills_under_load_lose_nothing_and_apply_nothing_twice(
     let mut random = Random::new(20_261_122);
     for _ in 0..kills {
         // At a moment that nobody chose, also before anything is answered.
-        std::thread::sleep(Duration::from_millis(50 + random.below(longest - 50) as u64));
+        std::thread::sleep(Duration::from_millis(
+            50 + random.below(longest - 50) as u64,
+        ));
         killed.kill(&mut serve);
         killed.let_claims_end();
         serve = killed.start(0);
@@ -116,5 +122,9 @@ fn d01_d02_kills_under_load_lose_nothing_and_apply_nothing_twice(
         },
         killed.slowest
     );
-    assert!(killed.slowest <= READY_WITHIN + slack(), "{:?}", killed.slowest);
+    assert!(
+        killed.slowest <= READY_WITHIN + slack(),
+        "{:?}",
+        killed.slowest
+    );
 }

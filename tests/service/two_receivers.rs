@@ -44,7 +44,9 @@ fn tell_both(numbers: &[usize], kills: usize, seed: u64) -> String {
     let [one, other] = loads.map(|load| load.end().0);
     // Whoever is stopped in order hands its calls back, to be made by the last.
     killed.deaths.push(Clock::system().now());
-    serves.each_mut().map(|serve| serve.terminate());
+    for serve in &mut serves {
+        serve.terminate();
+    }
     let made = [0, 1].map(|place: usize| sandboxes[place].count(Operation::Checkout, None));
     killed.settle();
     let outside = Outside {

@@ -42,7 +42,12 @@ impl Client {
     }
 
     /// The same with a mark that is kept beside the delivery.
-    pub fn try_post_marked(&self, url: &str, body: &str, mark: &str) -> Result<Answer, ureq::Error> {
+    pub fn try_post_marked(
+        &self,
+        url: &str,
+        body: &str,
+        mark: &str,
+    ) -> Result<Answer, ureq::Error> {
         let request = self.0.post(url).header("content-type", "application/json");
         read(request.header("x-src-response-host", mark).send(body)?)
     }

@@ -62,7 +62,9 @@ pub fn judge_with(database: &TestDatabase, told: &Told, outside: Option<&Outside
     let sent = told.read();
     let kept = reader::marks(database);
     let acknowledged = Vec::from_iter(sent.iter().filter(|(_, is)| **is).map(|(mark, _)| mark));
-    let lost = acknowledged.iter().filter(|mark| !kept.contains_key(**mark));
+    let lost = acknowledged
+        .iter()
+        .filter(|mark| !kept.contains_key(**mark));
     let lost = Vec::from_iter(lost);
     let is_too_much = |(mark, count): &(&String, &usize)| **count > 1 || !sent.contains_key(*mark);
     let too_much = kept.iter().filter(is_too_much);
@@ -93,7 +95,10 @@ pub fn judge_with(database: &TestDatabase, told: &Told, outside: Option<&Outside
         doubled.len(),
         cards.len()
     );
-    assert!(lost.is_empty() && doubled.is_empty(), "{figures}: {lost:?}, {doubled:#?}");
+    assert!(
+        lost.is_empty() && doubled.is_empty(),
+        "{figures}: {lost:?}, {doubled:#?}"
+    );
     assert_as_model(&histories, &cards, outside.is_some());
     reader::assert_whole(database);
     assert_rebuilt(&store(database), policy(outside));
@@ -138,7 +143,9 @@ fn decided_wrongly(database: &TestDatabase, deliveries: &BTreeMap<usize, usize>)
         let verdicts = verdicts.unwrap_or_default();
         let repeats = verdicts.iter().filter(|verdict| *verdict == "duplicate");
         if (verdicts.len(), repeats.count() + 1) != (*count, *count) {
-            wrong.push(format!("{card}, {count} deliveries: {verdicts:?}, {item:?}"));
+            wrong.push(format!(
+                "{card}, {count} deliveries: {verdicts:?}, {item:?}"
+            ));
         }
     }
     wrong.extend(verdicts.keys().map(|of| format!("never sent: {of:?}")));
@@ -153,11 +160,12 @@ fn changed_too_often(histories: &Histories, cards: &BTreeMap<String, Kept>) -> V
         let refreshes = items.iter().filter(|item| item.refresh.is_some()).count() as u64;
         let least = u64::from(kept.state.token.is_some());
         let (version, number_version) = kept.versions;
-        if items.is_empty()
-            || !(least..=refreshes).contains(&version)
-            || version != number_version
+        if items.is_empty() || !(least..=refreshes).contains(&version) || version != number_version
         {
-            wrong.push(format!("{card} changed {:?} times: {items:?}", kept.versions));
+            wrong.push(format!(
+                "{card} changed {:?} times: {items:?}",
+                kept.versions
+            ));
         }
     }
     wrong
@@ -179,7 +187,11 @@ fn asked_too_often(database: &TestDatabase, histories: &Histories) -> Vec<String
 
 /// Cards for which more calls came than there were jobs, and deaths while one of them was open. It adds how many of
 /// each there were.
-fn called_again(database: &TestDatabase, outside: &Outside<'_>, figures: &mut String) -> Vec<String> {
+fn called_again(
+    database: &TestDatabase,
+    outside: &Outside<'_>,
+    figures: &mut String,
+) -> Vec<String> {
     let mut allowed: HashMap<String, usize> = HashMap::new();
     let jobs = reader::jobs(database);
     for (card, open) in &jobs {
@@ -195,12 +207,16 @@ fn called_again(database: &TestDatabase, outside: &Outside<'_>, figures: &mut St
     *figures += &format!(", {count} calls for {} jobs", jobs.len());
     let allowed = |card: &str| allowed.get(card).copied().unwrap_or_default();
     let too_many = calls.iter().filter(|(card, count)| **count > allowed(card));
-    let too_many = too_many.map(|(card, count)| format!("{card}: {count} calls, {} are explained", allowed(card)));
+    let too_many = too_many
+        .map(|(card, count)| format!("{card}: {count} calls, {} are explained", allowed(card)));
     too_many.collect()
 }
 
 fn assert_as_model(histories: &Histories, cards: &BTreeMap<String, Kept>, is_answered: bool) {
-    assert!(cards.keys().eq(histories.keys()), "other cards than were told of");
+    assert!(
+        cards.keys().eq(histories.keys()),
+        "other cards than were told of"
+    );
     for (card, items) in histories {
         let expected = end_state(items, None, is_answered);
         assert_eq!(cards[card].state, expected, "{card}: {items:#?}");

@@ -53,7 +53,8 @@ pub fn verdicts(database: &TestDatabase) -> HashMap<(String, i64), Vec<String>> 
 
 /// How many calls for a cryptogram each version of a card's number had.
 pub fn cryptogram_calls(database: &TestDatabase) -> HashMap<(String, u64), usize> {
-    let query = "SELECT card_id || ' ' || number_version AS text FROM outbox WHERE kind = 'cryptogram'";
+    let query =
+        "SELECT card_id || ' ' || number_version AS text FROM outbox WHERE kind = 'cryptogram'";
     let mut calls = HashMap::new();
     for [card, version] in rows(database, query) {
         *calls.entry((card, version.parse().unwrap())).or_default() += 1;
@@ -65,9 +66,8 @@ pub fn cryptogram_calls(database: &TestDatabase) -> HashMap<(String, u64), usize
 pub fn jobs(database: &TestDatabase) -> Vec<(String, RangeInclusive<i64>)> {
     let query = "SELECT card_id || ' ' || created_at || ' ' || ended_at AS text FROM outbox \
          WHERE kind = 'cryptogram'";
-    let job = |[card, from, until]: [String; 3]| {
-        (card, from.parse().unwrap()..=until.parse().unwrap())
-    };
+    let job =
+        |[card, from, until]: [String; 3]| (card, from.parse().unwrap()..=until.parse().unwrap());
     rows(database, query).into_iter().map(job).collect()
 }
 
@@ -82,7 +82,8 @@ pub fn cards(database: &TestDatabase) -> BTreeMap<String, Kept> {
     let tokens = tokens(database);
     let of = |query: &str| sql(database).texts(query);
     let with_cryptogram = of("SELECT card_id AS text FROM cryptograms");
-    let due = of("SELECT card_id AS text FROM outbox WHERE kind = 'cryptogram' AND state = 'waiting'");
+    let due =
+        of("SELECT card_id AS text FROM outbox WHERE kind = 'cryptogram' AND state = 'waiting'");
     let (with_cryptogram, due) = (set(with_cryptogram), set(due));
     let query = "SELECT id || ' ' || coalesce(status, '-') || ' ' || state AS text FROM cards";
     let read = |[id, status, state]: [String; 3]| {
@@ -116,7 +117,8 @@ fn set(texts: Vec<String>) -> std::collections::HashSet<String> {
 /// The token of each card that has one.
 fn tokens(database: &TestDatabase) -> HashMap<String, Token> {
     let keys = StorageKeys::load(&keys()).unwrap();
-    let is_number = |it: &&tokenkeep::store::SealedColumn| (it.table, it.column) == ("tokens", "number");
+    let is_number =
+        |it: &&tokenkeep::store::SealedColumn| (it.table, it.column) == ("tokens", "number");
     let column = SEALED.iter().find(is_number).unwrap();
     let mut numbers = HashMap::new();
     for (bound_to, sealed) in values(database, column) {
@@ -124,7 +126,8 @@ fn tokens(database: &TestDatabase) -> HashMap<String, Token> {
         let (card, _version) = bound_to.split_once('/').unwrap();
         numbers.insert(card.to_owned(), String::from_utf8(opened.to_vec()).unwrap());
     }
-    let query = "SELECT card_id || ' ' || expiration_month || '/' || expiration_year AS text FROM tokens";
+    let query =
+        "SELECT card_id || ' ' || expiration_month || '/' || expiration_year AS text FROM tokens";
     let token = |[card, expiry]: [String; 2]| {
         let token = Token::new(&numbers[&card], Some(&expiry));
         (card, token)

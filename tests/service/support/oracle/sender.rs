@@ -45,7 +45,10 @@ impl Told {
         let mut told = HashMap::new();
         let folders = self.0.iter().map(|folder| folder.path());
         for file in folders.flat_map(|folder| std::fs::read_dir(folder).unwrap()) {
-            for line in std::fs::read_to_string(file.unwrap().path()).unwrap().lines() {
+            for line in std::fs::read_to_string(file.unwrap().path())
+                .unwrap()
+                .lines()
+            {
                 match *Vec::from_iter(line.split(' ')) {
                     ["SENT", mark] => assert!(told.insert(mark.to_owned(), false).is_none()),
                     ["ACK", mark, "204"] => *told.get_mut(mark).unwrap() = true,
@@ -91,7 +94,12 @@ impl Load {
 
     /// The same with cards that can be asked for.
     pub fn start_with(sandboxes: &Sandboxes, url: &str, rate: u32) -> Self {
-        Self::begin(sandboxes, url, Duration::from_secs(SENDERS as u64) / rate, None)
+        Self::begin(
+            sandboxes,
+            url,
+            Duration::from_secs(SENDERS as u64) / rate,
+            None,
+        )
     }
 
     /// Starts senders that bring these, in this order, as fast as they can.
