@@ -5,9 +5,8 @@ use std::time::Duration;
 use tokenkeep::sandbox::Operation;
 use tokenkeep::telemetry::Clock;
 
-use crate::kills::Killed;
 use crate::support::calls::sandbox;
-use crate::support::oracle::{Load, Outside, Sandboxes, judge_with};
+use crate::support::oracle::{Killed, Load, Sandboxes};
 use crate::support::random::Random;
 use crate::support::{Backend, TestDatabase, is_full};
 
@@ -48,12 +47,7 @@ fn tell_both(numbers: &[usize], kills: usize, seed: u64) -> String {
         serve.terminate();
     }
     let made = [0, 1].map(|place: usize| sandboxes[place].count(Operation::Checkout, None));
-    killed.settle();
-    let outside = Outside {
-        sandboxes: &sandboxes,
-        deaths: &killed.deaths,
-    };
-    let figures = judge_with(&database, &one.and(other), Some(&outside));
+    let figures = killed.judge(&one.and(other));
     let shares = made.map(|count| 100 * count / made.iter().sum::<usize>());
     assert!(shares.iter().all(|share| *share >= 30), "{made:?}");
     format!(

@@ -9,6 +9,7 @@
 //!
 //! It reads beside the service and without the store's code.
 
+mod killed;
 mod notifications;
 mod reader;
 mod sender;
@@ -29,6 +30,7 @@ use tokenkeep::domain::Policy;
 use tokenkeep::sandbox::{Operation, Sandbox};
 use tokenkeep::settings::Settings;
 
+pub use killed::Killed;
 pub use sender::{Answered, Load, Sandboxes, Told, slowest};
 
 use super::TestDatabase;
@@ -42,12 +44,6 @@ use reader::Kept;
 use rules::item::Item;
 use rules::model::end_state;
 
-/// The calls that were made, and when processes died, milliseconds since 1970.
-pub struct Outside<'a> {
-    pub sandboxes: &'a Sandboxes,
-    pub deaths: &'a [i64],
-}
-
 /// What each card was told, each notification once.
 type Histories = BTreeMap<String, Vec<Item>>;
 
@@ -57,7 +53,7 @@ pub fn judge(database: &TestDatabase, told: &Told) -> String {
 }
 
 /// The same, where calls were made: all of them are over.
-pub fn judge_with(database: &TestDatabase, told: &Told, outside: Option<&Outside<'_>>) -> String {
+fn judge_with(database: &TestDatabase, told: &Told, killed: Option<&Killed<'_>>) -> String {
     wait_until_decided(database);
     let sent = told.read();
     let kept = reader::marks(database);
@@ -84,8 +80,8 @@ pub fn judge_with(database: &TestDatabase, told: &Told, outside: Option<&Outside
     doubled.extend(changed_too_often(&histories, &cards));
     doubled.extend(asked_too_often(database, &histories));
     let mut calls = String::new();
-    if let Some(outside) = outside {
-        doubled.extend(called_again(database, outside, &mut calls));
+    if let Some(killed) = killed {
+        doubled.extend(called_again(database, killed, &mut calls));
     }
     let figures = format!(
         "{} sent, {} acknowledged, {} lost, {} doubled, {} cards as the model has them{calls}",
@@ -99,18 +95,18 @@ pub fn judge_with(database: &TestDatabase, told: &Told, outside: Option<&Outside
         lost.is_empty() && doubled.is_empty(),
         "{figures}: {lost:?}, {doubled:#?}"
     );
-    assert_as_model(&histories, &cards, outside.is_some());
+    assert_as_model(&histories, &cards, killed.is_some());
     reader::assert_whole(database);
-    assert_rebuilt(&store(database), policy(outside));
+    assert_rebuilt(&store(database), policy(killed));
     let audit = tokenkeep(database, &["audit", "verify"]);
     assert_eq!(audit.code, 0, "{}{}", audit.stdout, audit.stderr);
     figures
 }
 
-fn policy(outside: Option<&Outside<'_>>) -> Policy {
+fn policy(killed: Option<&Killed<'_>>) -> Policy {
     let mut settings = Settings::defaults().unwrap();
-    if let Some(outside) = outside {
-        let base_url = outside.sandboxes[0].base_url();
+    if let Some(killed) = killed {
+        let base_url = killed.sandboxes[0].base_url();
         let shop = program(&base_url, SERVICE, &json!({}));
         settings.programs.insert("shop".to_owned(), shop);
     }
@@ -187,19 +183,15 @@ fn asked_too_often(database: &TestDatabase, histories: &Histories) -> Vec<String
 
 /// Cards for which more calls came than there were jobs, and deaths while one of them was open. It adds how many of
 /// each there were.
-fn called_again(
-    database: &TestDatabase,
-    outside: &Outside<'_>,
-    figures: &mut String,
-) -> Vec<String> {
+fn called_again(database: &TestDatabase, killed: &Killed<'_>, figures: &mut String) -> Vec<String> {
     let mut allowed: HashMap<String, usize> = HashMap::new();
     let jobs = reader::jobs(database);
     for (card, open) in &jobs {
-        let deaths = outside.deaths.iter().filter(|at| open.contains(at));
+        let deaths = killed.deaths.iter().filter(|at| open.contains(at));
         *allowed.entry(card.clone()).or_default() += 1 + deaths.count();
     }
     let mut calls: HashMap<String, usize> = HashMap::new();
-    let all = outside.sandboxes.iter().flat_map(Sandbox::calls);
+    let all = killed.sandboxes.iter().flat_map(Sandbox::calls);
     for call in all.filter(|call| call.operation == Operation::Checkout) {
         *calls.entry(call.card_id.unwrap()).or_default() += 1;
     }
