@@ -32,7 +32,7 @@ fn tell_both(numbers: &[usize], kills: usize, seed: u64) -> String {
             std::thread::sleep(Duration::from_millis(5));
         }
         std::thread::sleep(Duration::from_millis(random.below(100) as u64));
-        let place = random.below(2);
+        let place = kill % 2;
         killed.kill(&mut serves[place]);
         serves[place] = killed.start(place);
         loads[place].go_to(&serves[place].url);

@@ -32,7 +32,9 @@ impl<'a> Killed<'a> {
     /// Starts a process whose program is this sandbox; returns once it is ready.
     pub fn start(&mut self, sandbox: usize) -> Serve {
         let begun = Instant::now();
-        let serve = serve(self.database, &self.sandboxes[sandbox], "rate = 1000\n");
+        // Few calls at once, so that two processes take turns.
+        let more = "rate = 1000\nconcurrency = 4\n";
+        let serve = serve(self.database, &self.sandboxes[sandbox], more);
         let url = format!("http://{}/readyz", serve.api);
         let client = Client::new();
         let is_ready = || {
