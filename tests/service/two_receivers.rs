@@ -56,7 +56,7 @@ fn tell_both(numbers: &[usize], kills: usize, seed: u64) -> String {
     )
 }
 
-// Seen to fail (a card is locked by nobody while it is decided) where `lock_cards` does nothing.
+// Both were seen to fail (a card is not where the model has it) where `lock_cards` locks nothing.
 #[test]
 fn d18_two_receivers_of_the_same_notifications_with_kills_of_either_double_nothing() {
     let (count, kills) = if is_full() { (20_000, 50) } else { (1_500, 10) };

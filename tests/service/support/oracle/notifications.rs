@@ -11,7 +11,7 @@ use crate::support::calls::SERVICE;
 
 /// One in five is a refresh; of the cards most are told of by several notifications. Each has its card, the
 /// second of its event, its status, and its number if it is a refresh.
-const BLOCK: [(char, i64, &str, Option<&str>); 20] = [
+pub const BLOCK: [(char, i64, &str, Option<&str>); 20] = [
     ('a', 1, "ACTIVE", Some(NUMBER_1)),
     ('a', 2, "ACTIVE", Some(NUMBER_2)),
     ('a', 3, "ACTIVE", None),

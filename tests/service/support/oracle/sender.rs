@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokenkeep::sandbox::Sandbox;
 
-use super::notifications::Notification;
+use super::notifications::{BLOCK, Notification};
 use crate::support::{Client, wait_until};
 
 const SENDERS: usize = 8;
@@ -71,10 +71,13 @@ struct Shared {
     name: String,
     url: Mutex<String>,
     sandboxes: Sandboxes,
-    /// None: one number after the other, every third of ten twice.
+    /// None: one number after the other, three of ten twice.
     numbers: Option<Vec<usize>>,
     next: AtomicUsize,
+    /// No block is begun any more.
     stop: AtomicBool,
+    /// A check has failed: nobody waits for what is under way.
+    is_abandoned: AtomicBool,
     acknowledged: AtomicUsize,
     answers: Mutex<Vec<Answered>>,
     folder: TempDir,
@@ -121,6 +124,7 @@ impl Load {
             numbers,
             next: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
+            is_abandoned: AtomicBool::new(false),
             acknowledged: AtomicUsize::new(0),
             answers: Mutex::default(),
             folder: tempfile::tempdir().unwrap(),
@@ -155,7 +159,7 @@ impl Load {
         self.senders.iter().all(JoinHandle::is_finished)
     }
 
-    /// Lets the senders end; returns what they wrote down, and all answers.
+    /// Lets the senders end once what they have begun is acknowledged; returns what they wrote down, and all answers.
     pub fn end(mut self) -> (Told, Vec<Answered>) {
         self.shared.stop.store(true, Ordering::SeqCst);
         let senders = std::mem::take(&mut self.senders).into_iter();
@@ -171,18 +175,23 @@ impl Load {
 /// They end also where a check fails.
 impl Drop for Load {
     fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
+        self.shared.is_abandoned.store(true, Ordering::SeqCst);
     }
 }
 
 impl Shared {
-    fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::SeqCst)
+    fn is_abandoned(&self) -> bool {
+        self.is_abandoned.load(Ordering::SeqCst)
     }
 
     /// The number of a notification, and how often to send it; none when all are taken.
     fn take(&self) -> Option<(usize, usize)> {
-        let next = self.next.fetch_add(1, Ordering::SeqCst);
+        // A block is told whole: the other side knows the last number of its cards from the beginning.
+        let is_last =
+            |next: usize| self.stop.load(Ordering::SeqCst) && next.is_multiple_of(BLOCK.len());
+        let after = |next| (!is_last(next)).then_some(next + 1);
+        let order = Ordering::SeqCst;
+        let next = self.next.fetch_update(order, order, after).ok()?;
         match &self.numbers {
             Some(numbers) => numbers.get(next).map(|number| (*number, 1)),
             None => Some((next, 1 + usize::from(next % 10 < 3))),
@@ -198,7 +207,7 @@ impl Shared {
         };
         let (client, begun) = (Client::new(), Instant::now());
         let (mut taken, mut sent) = (0, 0);
-        while let Some((number, copies)) = self.take().filter(|_| !self.is_stopped()) {
+        while let Some((number, copies)) = self.take().filter(|_| !self.is_abandoned()) {
             std::thread::sleep((pace * taken).saturating_sub(begun.elapsed()));
             taken += 1;
             let notification = Notification::numbered(number);
@@ -215,7 +224,7 @@ impl Shared {
                     if let Some(status) = status {
                         write_down(format!("ACK {mark} {status}\n"));
                     }
-                    if status == Some(204) || self.is_stopped() {
+                    if status == Some(204) || self.is_abandoned() {
                         break;
                     }
                     std::thread::sleep(PAUSE);
