@@ -89,11 +89,13 @@ impl Notification {
     /// Lets the other side know the card: there it has its last number from the beginning.
     pub fn make_card_at(&self, sandbox: &Sandbox) {
         let is_of_card = |of: &&(char, i64, &str, Option<&str>)| self.card.ends_with(of.0);
-        let numbers = BLOCK.iter().filter(is_of_card).filter_map(|of| of.3);
+        let mut numbers = BLOCK.iter().filter(is_of_card).filter_map(|of| of.3);
         let (month, year) = EXPIRY.split_once('/').unwrap();
         let new = NewCard {
             id: Some(self.card.clone()),
-            number: numbers.last().map(|it| TokenNumber::parse(it).unwrap()),
+            number: numbers
+                .next_back()
+                .map(|it| TokenNumber::parse(it).unwrap()),
             expiry: Expiry::parse(month, year),
             ..NewCard::default()
         };

@@ -154,9 +154,13 @@ impl Load {
         wait_until("answers come", || self.acknowledged() >= enough);
     }
 
-    /// Whether everything that was to be brought is acknowledged.
-    pub fn is_over(&self) -> bool {
-        self.senders.iter().all(JoinHandle::is_finished)
+    /// Waits until everything that was to be brought is acknowledged, as long as more and more is.
+    pub fn wait_until_over(&self) {
+        let is_over = || self.senders.iter().all(JoinHandle::is_finished);
+        while !is_over() {
+            let before = self.acknowledged();
+            wait_until("answers come", || is_over() || self.acknowledged() > before);
+        }
     }
 
     /// Lets the senders end once what they have begun is acknowledged; returns what they wrote down, and all answers.
