@@ -1,11 +1,12 @@
 //! The judge of every test of faults: what senders wrote down, what the database holds, and what follows from the rules.
 //!
-//! * Whatever was acknowledged is among the deliveries once, and nothing is that was not sent.
+//! * Whatever was acknowledged is among the deliveries once, and nothing is that was not sent; what was sent and not
+//!   acknowledged may be there once or not.
 //! * Each notification was decided once, its repeats as such; the cards are where the order-free model of `tests/domain`
 //!   has them, fed with each notification once.
 //! * Of each version of a card's number there was one call for a cryptogram at most, but for those that a suspension
 //!   made necessary again; none was made again without a process that died meanwhile.
-//! * The database's own check, `audit verify` and `rebuild --check` find nothing.
+//! * The database's own check, `audit verify` and recomputing every card find nothing.
 //!
 //! It reads beside the service and without the store's code.
 
