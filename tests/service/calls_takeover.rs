@@ -1,6 +1,7 @@
 //! O-04, with processes: fifty calls of one that is killed are made by another after their leases, those of
 //! one that is stopped at once.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
@@ -22,15 +23,15 @@ const AFTER_KILL: Duration = Duration::from_secs(75);
 /// After the process has ended on SIGTERM.
 const AFTER_STOP: Duration = Duration::from_secs(2);
 
-struct Stage {
-    database: TestDatabase,
-    sandbox: Sandbox,
+pub struct Stage {
+    pub database: TestDatabase,
+    pub sandbox: Sandbox,
     /// What the second process's clock is ahead.
-    ahead: Arc<AtomicI64>,
+    pub ahead: Arc<AtomicI64>,
 }
 
 impl Stage {
-    fn new(backend: Backend) -> Self {
+    pub fn new(backend: Backend) -> Self {
         let ahead = Arc::new(AtomicI64::new(0));
         Self {
             database: TestDatabase::new(backend),
@@ -39,13 +40,24 @@ impl Stage {
         }
     }
 
-    /// A process that has fifty calls under way, to which no answer comes.
-    fn first(&self) -> Serve {
-        let serve = serve(
+    pub fn process(&self) -> Serve {
+        serve(
             &self.database,
             &self.sandbox,
             "concurrency = 50\nrate = 1000\n",
-        );
+        )
+    }
+
+    /// A process that has fifty calls under way, to which no answer comes.
+    fn first(&self) -> Serve {
+        let serve = self.process();
+        self.let_call(&serve, 0..CALLS);
+        serve
+    }
+
+    /// Lets a process call for these cards; returns once all of the calls are under way. No answer comes.
+    pub fn let_call(&self, serve: &Serve, cards: Range<usize>) {
+        let before = self.came();
         self.sandbox.hold(Operation::Checkout);
         let refresh = |number: usize| {
             let id = Some(format!("card-{number}"));
@@ -56,15 +68,15 @@ impl Stage {
             let card = self.sandbox.create_card(new).unwrap();
             self.sandbox.refresh(&card.id, Refresh::Nothing).unwrap()
         };
-        let bodies: Vec<Value> = (0..CALLS).map(refresh).collect();
+        let bodies: Vec<Value> = cards.map(refresh).collect();
         let body = Shop::together(&bodies).to_string();
         assert_eq!(Client::new().post(&serve.url, &body).status, 204);
-        wait_until("all calls are under way", || self.came() == CALLS);
-        serve
+        let all = before + bodies.len();
+        wait_until("all calls are under way", || self.came() == all);
     }
 
     /// Another process on the same database, with a clock that a test moves on.
-    fn second(&self) -> Service {
+    pub fn second(&self) -> Service {
         let mut settings = Settings::defaults().unwrap();
         settings.listen = "127.0.0.1:0".to_owned();
         settings.api_listen = "127.0.0.1:0".to_owned();
@@ -79,7 +91,7 @@ impl Stage {
         Service::start(&settings, clock).unwrap()
     }
 
-    fn came(&self) -> usize {
+    pub fn came(&self) -> usize {
         self.sandbox.count(Operation::Checkout, None)
     }
 

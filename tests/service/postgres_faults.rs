@@ -7,8 +7,8 @@ use rstest::rstest;
 use tempfile::TempDir;
 
 use crate::support::cluster::Cluster;
-use crate::support::load::{Answered, Load, judge, slowest};
 use crate::support::network::Network;
+use crate::support::oracle::{Answered, Load, judge, slowest};
 use crate::support::postgres_proxy::Proxy;
 use crate::support::serve::Serve;
 use crate::support::sql::sql;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::load::{Load, judge, slowest};
+use crate::support::oracle::{Load, judge, slowest};
 use crate::support::postgres_proxy::Proxy;
 use crate::support::serve::Serve;
 use crate::support::sql::sql;

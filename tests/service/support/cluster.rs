@@ -17,22 +17,30 @@ pub struct Cluster {
     owner: (u32, u32),
 }
 
+/// The data of the server that `tests/run` started.
+fn shared() -> PathBuf {
+    let shared = std::env::var("TOKENKEEP_TEST_CLUSTER");
+    PathBuf::from(shared.expect("this test needs PostgreSQL: run it with tests/run"))
+}
+
+/// Where that server's programs are.
+pub fn programs() -> PathBuf {
+    let process = fs::read_to_string(shared().join("postmaster.pid")).unwrap();
+    let program = format!("/proc/{}/exe", process.lines().next().unwrap());
+    let program = fs::read_link(program).unwrap();
+    program.parent().unwrap().to_owned()
+}
+
 impl Cluster {
     /// Like the one that `tests/run` started: the same programs, the same user.
     pub fn start() -> Self {
-        let shared = std::env::var("TOKENKEEP_TEST_CLUSTER");
-        let shared =
-            PathBuf::from(shared.expect("this test needs PostgreSQL: run it with tests/run"));
-        let process = fs::read_to_string(shared.join("postmaster.pid")).unwrap();
-        let program = format!("/proc/{}/exe", process.lines().next().unwrap());
-        let program = fs::read_link(program).unwrap();
-        let owner = fs::metadata(&shared).unwrap();
+        let owner = fs::metadata(shared()).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let owner = (owner.uid(), owner.gid());
         chown(folder.path(), Some(owner.0), Some(owner.1)).unwrap();
         let it = Self {
             folder,
-            programs: program.parent().unwrap().to_owned(),
+            programs: programs(),
             owner,
         };
         it.run(

@@ -41,6 +41,17 @@ impl Client {
         read(request.send(body)?)
     }
 
+    /// The same with a mark that is kept beside the delivery.
+    pub fn try_post_marked(
+        &self,
+        url: &str,
+        body: &str,
+        mark: &str,
+    ) -> Result<Answer, ureq::Error> {
+        let request = self.0.post(url).header("content-type", "application/json");
+        read(request.header("x-src-response-host", mark).send(body)?)
+    }
+
     pub fn post(&self, url: &str, body: &str) -> Answer {
         self.try_post(url, body).unwrap()
     }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::{TestDatabase, keys, leaks, strace};
+use super::{TestDatabase, keys, leaks, strace, wait_until};
 
 /// Where it listens.
 const HERE: &str = "127.0.0.1";
@@ -182,12 +182,31 @@ impl Serve {
         self.child.try_wait().unwrap().is_none()
     }
 
+    fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        let asked = Command::new("kill").args([signal, &id]).status().unwrap();
+        assert!(asked.success());
+    }
+
+    /// SIGSTOP; returns once it stands still.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+        let stat = format!("/proc/{}/stat", self.child.id());
+        wait_until("it stands still", || {
+            let stat = std::fs::read_to_string(&stat).unwrap();
+            stat.rsplit_once(") ").unwrap().1.starts_with('T')
+        });
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
     /// SIGTERM; returns how it ended, and how long that took.
     pub fn terminate(&mut self) -> (ExitStatus, Duration) {
         let begun = Instant::now();
-        let id = self.child.id().to_string();
-        let asked = Command::new("kill").args(["-TERM", &id]).status().unwrap();
-        assert!(asked.success());
+        self.signal("-TERM");
         (self.child.wait().unwrap(), begun.elapsed())
     }
 
