@@ -203,11 +203,7 @@ fn run(
 
 /// Waits for the first delivery of a batch; none is to come once this is `None`. In trouble it tries by itself
 /// whether it is over: those who send may have been led away from a process that is not ready.
-fn first(
-    place: &Keeping,
-    queue: &Receiver<Option<Waiting>>,
-    trouble: &Trouble,
-) -> Option<Waiting> {
+fn first(place: &Keeping, queue: &Receiver<Option<Waiting>>, trouble: &Trouble) -> Option<Waiting> {
     while trouble.current().is_some() {
         match queue.recv_timeout(TRY_EVERY) {
             Ok(waiting) => return waiting,

@@ -38,6 +38,8 @@ pub enum Allowance {
 
 /// Above this rate several deliveries are taken in one step of this many milliseconds.
 const STEP_MS: i64 = 100;
+/// No step waits so long: the clock was set back since the last one.
+const TOO_LONG_MS: i64 = 60_000;
 
 impl Maintenance {
     /// Nothing that waits is processed.
@@ -47,7 +49,7 @@ impl Maintenance {
 
     fn allowance(&self, now: i64) -> Allowance {
         match self.drain_rate.map(i64::from) {
-            Some(_) if now < self.next_at => Allowance::Nothing,
+            Some(_) if now < self.next_at && self.next_at - now < TOO_LONG_MS => Allowance::Nothing,
             // Rounded so that no second sees more than the rate.
             Some(rate) if rate * STEP_MS > 1000 => Allowance::AtMost {
                 count: rate * STEP_MS / 1000,
