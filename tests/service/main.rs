@@ -131,6 +131,7 @@ mod keys_inventory;
 mod keys_kinds;
 mod keys_uses;
 mod kills;
+mod locks;
 mod maintenance;
 mod masking;
 mod masking_commands;
