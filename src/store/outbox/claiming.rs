@@ -91,18 +91,23 @@ impl Tx<'_> {
     ) -> Result<Vec<ClaimedJob>, StoreError> {
         let least_urgent = if only_wanted { WANTED } else { i32::MAX };
         let other = diesel::alias!(outbox as other);
+        // An offset keeps each of these three questions one of a row, asked by index: PostgreSQL would make joins of
+        // them, and compare each waiting call with each command of a card that has hundreds.
         let runs = other
             .filter(other.field(outbox::card_id).eq(outbox::card_id))
-            .filter(other.field(outbox::state).eq(JobState::Running.name()));
+            .filter(other.field(outbox::state).eq(JobState::Running.name()))
+            .offset(0);
         let earlier = other
             .filter(other.field(outbox::card_id).eq(outbox::card_id))
             .filter(other.field(outbox::state).eq(JobState::Waiting.name()))
             // Only commands have an order; saying so lets the index on them be used.
             .filter(other.field(outbox::command).is_not_null())
-            .filter(other.field(outbox::command_order).lt(outbox::command_order));
+            .filter(other.field(outbox::command_order).lt(outbox::command_order))
+            .offset(0);
         let card_of_program = cards::table
             .filter(cards::id.eq(outbox::card_id))
-            .filter(cards::program.eq(program));
+            .filter(cards::program.eq(program))
+            .offset(0);
         let of_program = outbox::program
             .eq(program)
             .or(outbox::program.is_null().and(exists(card_of_program)));
@@ -114,7 +119,8 @@ impl Tx<'_> {
             .filter(not(exists(runs)))
             // Commands are carried out in the order they were given.
             .filter(not(exists(earlier)))
-            .order((outbox::priority, outbox::next_at, outbox::id))
+            // The order of the index and no other, so that it is read no further than the last one found.
+            .order((outbox::priority, outbox::next_at))
             .limit(limit)
             .select((outbox::id, outbox::card_id));
         let found: Vec<(String, String)> = match self.connection {
