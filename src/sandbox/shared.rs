@@ -118,9 +118,7 @@ impl Shared {
 
     /// Hands a notification to the sender, if it has somewhere to send it.
     pub(super) fn send(&self, notification: Notification) {
-        // Let go before the queue is waited for: the sender needs it to make room there.
-        let has_receiver = self.receiver().is_some();
-        if has_receiver && self.outgoing.send(notification).is_err() {
+        if self.receiver().is_some() && self.outgoing.send(notification).is_err() {
             log::warn!("a notification is not sent: the sandbox is being stopped");
         }
     }

@@ -150,3 +150,22 @@ impl Tx<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d17_a_drain_waits_for_its_next_step_but_not_for_one_of_a_clock_that_was_ahead() {
+        let at = |next_at| Maintenance {
+            reason: "why".to_owned(),
+            operator: "ops".to_owned(),
+            at: 0,
+            drain_rate: Some(50),
+            next_at,
+        };
+        assert_eq!(at(100).allowance(0), Allowance::Nothing);
+        assert_ne!(at(3_600_000).allowance(0), Allowance::Nothing);
+        assert_ne!(at(0).allowance(0), Allowance::Nothing);
+    }
+}

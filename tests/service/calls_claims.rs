@@ -134,7 +134,7 @@ fn o02_calls_are_each_claimed_once_by_four_workers(
 }
 
 /// Of so many commands of one card each but the first waits for another.
-const COMMANDS: usize = 6_000;
+const COMMANDS: usize = 20_000;
 
 /// Seen to fail with questions that PostgreSQL makes joins of: each call is compared with each command, and the claim
 /// runs into the statement's timeout.
@@ -147,7 +147,7 @@ fn o02_thousands_of_commands_of_one_card_hold_up_no_claim(
     let numbers = match backend {
         // What PostgreSQL knows of the table is from before.
         Backend::Postgres => {
-            app.database.execute("ANALYZE");
+            app.database.execute("VACUUM ANALYZE outbox");
             format!("generate_series(1, {COMMANDS}) AS s(n)")
         }
         Backend::Sqlite => format!(

@@ -170,6 +170,26 @@ fn d17_whatever_the_clock_is_set_to_no_call_is_made_twice_and_none_is_lost_to_th
     );
 }
 
+/// Nobody has seen the clock being set back: it was, between a stop and a start.
+/// Seen to fail without `bound_waits`.
+#[rstest]
+fn d17_no_wait_that_was_reckoned_ten_years_ahead_outlives_a_start_by_more_than_an_hour(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let mut it = Machine::start(backend);
+    it.app.deliver(&plain(&[status("card", None, "ACTIVE")]));
+    it.queue_waiting("card");
+    it.app.stop();
+    let later = format!("UPDATE outbox SET next_at = next_at + {}", 10 * YEAR);
+    it.app.database.execute(&later);
+    it.app.start_with(Clock::system());
+    let last = "SELECT max(next_at) AS number FROM outbox WHERE state = 'waiting'";
+    wait_until("it waits for an hour at most", || {
+        it.app.database.number(last) <= it.now() + HOUR
+    });
+    println!("D-17 on {backend:?}: a wait of ten years is an hour after a start");
+}
+
 /// What Mastercard says at these times, which one after the other mean ever later instants.
 fn told_at(times: &[&str], word: &dyn Fn(usize) -> &'static str) -> Vec<Value> {
     let element = |(place, time): (usize, &&str)| {
@@ -181,7 +201,7 @@ fn told_at(times: &[&str], word: &dyn Fn(usize) -> &'static str) -> Vec<Value> {
 }
 
 /// In a zone that has summer time, and around its end: two o'clock comes twice. And a second that is called :60.
-/// Seen to fail with times that are read as the zone's own.
+/// Seen to fail with times that are taken without their offset.
 #[rstest]
 fn d17_neither_summer_time_nor_a_leap_second_changes_the_order_of_events(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
