@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -108,6 +108,22 @@ impl Machine {
         }
     }
 
+    /// Long enough for a call whose lease must end: a busy machine's database may not take its result in time.
+    fn wait_until_done(&self) {
+        let open = "SELECT count(*) AS number FROM outbox WHERE state <> 'done'";
+        let begun = Instant::now();
+        while self.app.database.number(open) > 0 {
+            let jobs = ["running", "late"].map(|id| self.app.jobs(id)).concat();
+            let told: Vec<_> = jobs
+                .iter()
+                .map(|job| (&job.kind, &job.state, &job.last_reason))
+                .collect();
+            assert!(begun.elapsed() < Duration::from_secs(120), "{told:?}");
+            std::thread::sleep(Duration::from_millis(200));
+            self.retry_waiting();
+        }
+    }
+
     /// Times of what is recorded so far.
     fn times(&self) -> Vec<String> {
         sql(&self.app.database).texts(
@@ -140,12 +156,7 @@ fn set_while_calls_run(backend: Backend, ahead: i64) {
         assert_eq!(it.attempts("late"), 0, "{ahead}: made by a wrong clock");
     }
     it.set(0);
-    let open = "SELECT count(*) AS number FROM outbox WHERE state <> 'done'";
-    wait_until("all calls are done", || {
-        std::thread::sleep(Duration::from_millis(200));
-        it.retry_waiting();
-        it.app.database.number(open) == 0
-    });
+    it.wait_until_done();
     for id in ["running", "late"] {
         assert!(assert_pair(&it.app, &it.sandbox, id), "{id}");
     }
