@@ -148,6 +148,7 @@ pub(super) async fn metrics(api: web::Data<Api>) -> HttpResponse {
     }
     let (busy, free) = api.store.connections();
     metrics.connections(busy, free);
+    metrics.sqlite_log(api.store.log_bytes());
     metrics.clock_wrong(api.watch.fault().is_some());
     for lane in api.calls.lane_views() {
         metrics.program(&lane.program, lane.stop.map(Stop::name));
@@ -234,18 +235,14 @@ fn checks(api: &Api, waiting: Option<&Waiting>) -> Vec<Check> {
     let unanswered = waiting.is_none();
     let unanswered = unanswered.then(|| "the database does not answer".to_owned());
     let fault = api.watch.fault();
-    // With a spool notifications are received all the same; nothing is processed then, which is no news.
-    let needs_database = api.spool.is_none();
-    let mut checks = vec![check("database", needs_database)(unanswered)];
+    // With a spool notifications are received all the same, and that nothing is processed says the same once more.
+    let is_away = unanswered.is_some() && api.spool.is_some();
+    let mut checks = vec![check("database", api.spool.is_none())(unanswered)];
     let workers = [
-        ("receiving", true, &api.receiving),
-        (
-            "processing",
-            needs_database || waiting.is_some(),
-            &api.processing,
-        ),
+        ("receiving", &api.receiving, true),
+        ("processing", &api.processing, !is_away),
     ];
-    for (name, required, trouble) in workers {
+    for (name, trouble, required) in workers {
         if let Some(trouble) = trouble {
             checks.push(check(name, required)(trouble.current()));
         }

@@ -41,7 +41,7 @@ impl ClockCheck {
                     Err(error) => log::warn!("the clock cannot be compared: {error}"),
                 }
                 if let Some(fault) = watch.fault() {
-                    log::error!("acts are refused: {fault}");
+                    log::error!("acts are refused and no calls are made: {fault}");
                 }
             }
         })?;

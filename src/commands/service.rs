@@ -102,7 +102,7 @@ impl Service {
         let store = open_database(settings, &url, keys.storage.clone())?;
         let watch = clock_check::first_look(&store, settings, clock.clone())?;
         if let Some(fault) = watch.fault() {
-            log::error!("acts are refused: {fault}");
+            log::error!("acts are refused and no calls are made: {fault}");
         }
         let metrics = Metrics::new();
         let receives = settings.has_role(Role::Receive);
@@ -156,6 +156,7 @@ impl Service {
             policy: settings.policy(),
             clock: clock.clone(),
             running: Clock::running(),
+            watch: watch.clone(),
             jitter: Jitter::random(),
             metrics: metrics.clone(),
             keys: keys.answers,

@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::LEASE_MS;
 use super::backoff::Jitter;
 use super::lane::{Lane, LaneView};
 use super::program_client::ProgramClient;
 use crate::domain::{Card, MissedRules, Policy};
 use crate::jose::{KeyDescription, KeyFolder, Keyring};
 use crate::settings::{DispatcherSettings, ProgramSettings};
-use crate::store::{ClaimedJob, Ending, JobState, Store, StoreError};
-use crate::telemetry::{Clock, Hint, Metrics};
+use crate::store::{ClaimedJob, Ending, JobState, LEASE_MS, Store, StoreError, Tx};
+use crate::telemetry::{Clock, ClockWatch, Hint, Metrics};
 
 /// What a process makes calls with. Cheap to clone.
 #[derive(Clone)]
@@ -24,6 +23,8 @@ pub struct CallsSettings {
     pub clock: Clock,
     /// How long the machine has been running.
     pub running: Clock,
+    /// Whether the clock can be believed.
+    pub watch: ClockWatch,
     pub jitter: Jitter,
     pub metrics: Metrics,
     pub keys: KeyFolder,
@@ -41,6 +42,7 @@ struct Inner {
     policy: Policy,
     clock: Clock,
     running: Clock,
+    watch: ClockWatch,
     jitter: Jitter,
     metrics: Metrics,
     keys: Mutex<KeyFolder>,
@@ -64,6 +66,7 @@ impl Calls {
             policy: settings.policy,
             clock: settings.clock,
             running: settings.running,
+            watch: settings.watch,
             jitter: settings.jitter,
             metrics: settings.metrics,
             keys: Mutex::new(settings.keys),
@@ -105,6 +108,21 @@ impl Calls {
     /// Milliseconds that nobody sets: for what is looked at from time to time.
     pub(super) fn running(&self) -> i64 {
         self.0.running.now()
+    }
+
+    pub(super) fn watch(&self) -> &ClockWatch {
+        &self.0.watch
+    }
+
+    /// Whether the clock can be believed. Where it cannot, the other side refuses what is signed by it, and calls
+    /// would be given up for an age that they do not have.
+    pub(super) fn has_good_clock(&self) -> bool {
+        self.0.watch.fault().is_none()
+    }
+
+    /// Until when a lease lasts that begins now.
+    pub(super) fn new_lease(&self, tx: &mut Tx<'_>) -> Result<i64, StoreError> {
+        Ok(tx.lease_time(self.running())? + LEASE_MS)
     }
 
     /// The share of a span that is waited before the next attempt.
@@ -153,15 +171,15 @@ impl Calls {
     ) -> Result<Vec<ClaimedJob>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let now = self.now();
-        let waits = |tx: &mut crate::store::Tx<'_>| tx.any_due_job(now);
+        let waits = |tx: &mut Tx<'_>| tx.any_due_job(now);
         // A look costs less than SQLite's write lock.
         if !self.0.store.read(waits)? {
             return Ok(Vec::new());
         }
-        let claimed = self
-            .0
-            .store
-            .write(|tx| tx.claim_jobs(&lane.program, limit, only_wanted, now, now + LEASE_MS))?;
+        let claimed = self.0.store.write(|tx| {
+            let until = self.new_lease(tx)?;
+            tx.claim_jobs(&lane.program, limit, only_wanted, now, until)
+        })?;
         claimed.iter().for_each(|job| self.begun(job));
         Ok(claimed)
     }
@@ -185,8 +203,11 @@ impl Calls {
         if jobs.is_empty() {
             return;
         }
-        let until = self.now() + LEASE_MS;
-        if let Err(error) = self.0.store.write(|tx| tx.extend_leases(&jobs, until)) {
+        let extended = self.0.store.write(|tx| {
+            let until = self.new_lease(tx)?;
+            tx.extend_leases(&jobs, until)
+        });
+        if let Err(error) = extended {
             log::warn!("leases are not extended: {error}");
         }
     }

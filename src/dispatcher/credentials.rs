@@ -8,7 +8,7 @@ use serde_json::json;
 use super::attempt::{Ended, To};
 use super::calls::Calls;
 use super::lane::Lane;
-use super::{LEASE_MS, cryptogram, housekeeping};
+use super::{cryptogram, housekeeping};
 use crate::audit::{Act, Actor};
 use crate::domain::{
     Card, CardId, Cryptogram, CryptogramState, Expiry, Reason, TokenNumber, reasons,
@@ -194,7 +194,8 @@ impl Calls {
         if let Err(no) = self.checkout_of(&card) {
             return Ok(Err(no));
         }
-        let claim = tx.claim_for_caller(id, card.number_version, now, now + LEASE_MS)?;
+        let until = self.new_lease(tx)?;
+        let claim = tx.claim_for_caller(id, card.number_version, now, until)?;
         Ok(Ok(match claim {
             Claim::Claimed(job) => {
                 self.begun(&job);

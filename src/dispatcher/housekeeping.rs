@@ -21,6 +21,8 @@ const SLOW_EVERY: i64 = 600_000;
 const STEP: i64 = 200;
 /// Tokens of a replaced card are looked for this often: a plastic card's are linked when it is activated.
 const RELINKED_EVERY: i64 = 6 * 3_600_000;
+/// No call is told to wait longer: only a clock that was ahead has it wait until later.
+const MOST_WAITED: i64 = 3_600_000;
 /// Idempotency keys are forgotten after a day.
 const FORGET_AFTER: i64 = 24 * 3_600_000;
 
@@ -34,6 +36,8 @@ pub struct Housekeeping {
     signs: Option<i64>,
     missed: Option<i64>,
     slow: Option<i64>,
+    /// By how much the clock was set at the last look.
+    drift: i64,
 }
 
 impl Housekeeping {
@@ -43,12 +47,8 @@ impl Housekeeping {
         let running = calls.running();
         let is_time = |last: &mut Option<i64>, every| is_time(last, running, every);
         let store = calls.store();
-        if is_time(&mut self.leases, LEASES_EVERY) && store.read(|tx| tx.any_ended_lease(now))? {
-            let ended = store.write(|tx| tx.end_leases(now))?;
-            calls
-                .metrics()
-                .taken_over(u64::try_from(ended).unwrap_or(0));
-            log::warn!("{ended} calls are taken over: whoever made them is gone");
+        if is_time(&mut self.leases, LEASES_EVERY) {
+            end_leases(calls, now)?;
         }
         if is_time(&mut self.cryptograms, CRYPTOGRAMS_EVERY) {
             let expired = store.read(|tx| tx.cards_with_expired_cryptogram(now, STEP))?;
@@ -61,6 +61,7 @@ impl Housekeeping {
         }
         if is_time(&mut self.slow, SLOW_EVERY) {
             store.write(|tx| tx.forget_answers(now - FORGET_AFTER))?;
+            store.write(|tx| tx.bound_waits(now + MOST_WAITED))?;
             reconcile(calls, now)?;
             let relinking = |tx: &mut Tx<'_>| tx.cards_relinking(now - RELINKED_EVERY, STEP);
             let relinking = store.read(relinking)?;
@@ -70,9 +71,10 @@ impl Housekeeping {
     }
 
     /// Does, when it is time, what makes no call and goes on during maintenance: calls that are under way
-    /// keep their leases, and what seems to have been missed is looked for.
+    /// keep their leases, those that wait follow the clock, and what seems to have been missed is looked for.
     pub(super) fn look_always(&mut self, calls: &Calls) -> Result<(), StoreError> {
         let running = calls.running();
+        self.follow_clock(calls)?;
         if is_time(&mut self.extended, running, EXTEND_EVERY) {
             calls.extend_leases();
         }
@@ -84,6 +86,19 @@ impl Housekeeping {
         }
         Ok(())
     }
+
+    /// Lets waiting calls follow a clock that was set back: they would wait for a time that it had shown already.
+    fn follow_clock(&mut self, calls: &Calls) -> Result<(), StoreError> {
+        let drift = calls.watch().drift();
+        let back = self.drift - drift;
+        if back > 0 && calls.watch().is_jump(back) {
+            let now = calls.now();
+            let count = calls.store().write(|tx| tx.set_calls_back(back, now))?;
+            log::warn!("{count} waiting calls follow the clock, which was set back");
+        }
+        self.drift = drift;
+        Ok(())
+    }
 }
 
 fn is_time(last: &mut Option<i64>, running: i64, every: i64) -> bool {
@@ -92,6 +107,27 @@ fn is_time(last: &mut Option<i64>, running: i64, every: i64) -> bool {
         *last = Some(running);
     }
     due
+}
+
+fn end_leases(calls: &Calls, now: i64) -> Result<(), StoreError> {
+    let (store, running) = (calls.store(), calls.running());
+    let ended = |tx: &mut Tx<'_>| {
+        let time = tx.lease_time(running)?;
+        tx.any_ended_lease(time)
+    };
+    if !store.read(ended)? {
+        return Ok(());
+    }
+    let ended = store.write(|tx| {
+        let time = tx.lease_time(running)?;
+        tx.end_leases(time, now)
+    })?;
+    if ended > 0 {
+        let metrics = calls.metrics();
+        metrics.taken_over(u64::try_from(ended).unwrap_or(0));
+        log::warn!("{ended} calls are taken over: whoever made them is gone");
+    }
+    Ok(())
 }
 
 /// Destroys a card's cryptogram that has run out; it is not renewed unasked.

@@ -53,8 +53,6 @@ pub use program_client::ProgramClient;
 
 /// The longest wait between two looks at the outbox.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// A claim lasts longer than an attempt can.
-pub(crate) const LEASE_MS: i64 = 60_000;
 /// Time that calls under way have to end when the process stops.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -124,7 +122,7 @@ fn tell_once(was_well: bool, claimed: &Result<usize, StoreError>) -> bool {
 
 /// One look of a dispatcher: does what it is time for, claims what each lane has room for and hands
 /// each claimed call to `begin`, before the next lane may fail; returns how many. During maintenance
-/// nothing is claimed; what callers of the API wait for is done even then.
+/// and while the clock cannot be believed nothing is claimed; what callers of the API wait for is done even then.
 pub fn look(
     calls: &Calls,
     housekeeping: &mut Housekeeping,
@@ -132,7 +130,7 @@ pub fn look(
 ) -> Result<usize, StoreError> {
     housekeeping.look_always(calls)?;
     let in_force = calls.store().read(|tx| tx.maintenance())?;
-    if in_force.is_some_and(|in_force| in_force.is_on()) {
+    if in_force.is_some_and(|in_force| in_force.is_on()) || !calls.has_good_clock() {
         return Ok(0);
     }
     housekeeping.look(calls)?;

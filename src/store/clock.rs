@@ -22,11 +22,21 @@ impl Tx<'_> {
         let newest = audit_writers::table
             .select(max(audit_writers::at))
             .first(self.connection)?;
+        let database = self.server_time()?;
+        Ok(KnownTimes { database, newest })
+    }
+
+    /// The time that leases go by, which does not move when this machine's clock is set: on PostgreSQL the server's,
+    /// on SQLite, all of whose processes are on this machine, how long that has been `running`.
+    pub fn lease_time(&mut self, running: i64) -> Result<i64, StoreError> {
+        Ok(self.server_time()?.unwrap_or(running))
+    }
+
+    fn server_time(&mut self) -> Result<Option<i64>, StoreError> {
         let clock = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now";
-        let database = match self.connection {
+        Ok(match self.connection {
             AnyConnection::Sqlite(_) => None,
             AnyConnection::Postgres(c) => Some(sql_query(clock).get_result::<Time>(c)?.now),
-        };
-        Ok(KnownTimes { database, newest })
+        })
     }
 }

@@ -183,9 +183,10 @@ pub(super) fn open_sqlite(path: &Path) -> Result<SqliteConnection, StoreError> {
 fn set_up_sqlite(c: &mut SqliteConnection) -> Result<(), StoreError> {
     c.batch_execute("PRAGMA busy_timeout = 5000")?;
     switch_to_wal(c)?;
-    // secure_delete overwrites what is wiped.
+    // secure_delete overwrites what is wiped. A log that grew while somebody read is cut when it begins anew.
     c.batch_execute(
-        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;",
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; \
+         PRAGMA journal_size_limit = 16777216;",
     )?;
     let mut expect = |query: &str, what: &str, good: &dyn Fn(&str) -> bool| {
         let value = sql_query(query).get_result::<Setting>(c)?.value;

@@ -38,6 +38,8 @@ pub enum Allowance {
 
 /// Above this rate several deliveries are taken in one step of this many milliseconds.
 const STEP_MS: i64 = 100;
+/// No step waits so long: the clock was set back since the last one.
+const TOO_LONG_MS: i64 = 60_000;
 
 impl Maintenance {
     /// Nothing that waits is processed.
@@ -47,7 +49,7 @@ impl Maintenance {
 
     fn allowance(&self, now: i64) -> Allowance {
         match self.drain_rate.map(i64::from) {
-            Some(_) if now < self.next_at => Allowance::Nothing,
+            Some(_) if now < self.next_at && self.next_at - now < TOO_LONG_MS => Allowance::Nothing,
             // Rounded so that no second sees more than the rate.
             Some(rate) if rate * STEP_MS > 1000 => Allowance::AtMost {
                 count: rate * STEP_MS / 1000,
@@ -146,5 +148,24 @@ impl Tx<'_> {
             drain_rate,
             next_at: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d17_a_drain_waits_for_its_next_step_but_not_for_one_of_a_clock_that_was_ahead() {
+        let at = |next_at| Maintenance {
+            reason: "why".to_owned(),
+            operator: "ops".to_owned(),
+            at: 0,
+            drain_rate: Some(50),
+            next_at,
+        };
+        assert_eq!(at(100).allowance(0), Allowance::Nothing);
+        assert_ne!(at(3_600_000).allowance(0), Allowance::Nothing);
+        assert_ne!(at(0).allowance(0), Allowance::Nothing);
     }
 }

@@ -76,7 +76,8 @@ pub use notifications::{
     NotificationRow, NotificationView,
 };
 pub use outbox::{
-    CREDENTIALS, Claim, ClaimedJob, Ending, JobFilter, JobState, JobView, KINDS, OPEN, TOKEN_STATUS,
+    CREDENTIALS, Claim, ClaimedJob, Ending, JobFilter, JobState, JobView, KINDS, LEASE_MS, OPEN,
+    TOKEN_STATUS,
 };
 pub use overview::{InMinute, LATEST, Stuck};
 pub use registrations::RegistrationRow;
@@ -212,6 +213,14 @@ impl Store {
     /// Where the data is, without password.
     pub fn location(&self) -> String {
         self.inner.url.to_string()
+    }
+
+    /// The bytes of SQLite's write-ahead log; PostgreSQL looks after its own.
+    pub fn log_bytes(&self) -> Option<u64> {
+        match &self.inner.url {
+            DatabaseUrl::Sqlite(path) => Some(write_ahead_log::bytes(path)),
+            DatabaseUrl::Postgres(_) => None,
+        }
     }
 
     /// How many connections are busy, and how many more could be had.

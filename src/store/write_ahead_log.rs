@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::StoreError;
@@ -18,19 +18,28 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Fails if there is a log with something in it and without a valid header.
 pub fn check(database: &Path) -> Result<(), StoreError> {
-    let mut log = database.as_os_str().to_owned();
-    log.push("-wal");
-    let log = Path::new(&log);
-    if is_usable(log) {
+    let log = of(database);
+    if is_usable(&log) {
         return Ok(());
     }
     std::thread::sleep(PAUSE);
-    match is_usable(log) {
+    match is_usable(&log) {
         true => Ok(()),
         false => Err(StoreError::Corrupt(
             "its write-ahead log does not begin as SQLite writes it",
         )),
     }
+}
+
+/// The bytes of the log, as far as it can be looked at: while somebody reads, it only grows.
+pub fn bytes(database: &Path) -> u64 {
+    std::fs::metadata(of(database)).map_or(0, |log| log.len())
+}
+
+fn of(database: &Path) -> PathBuf {
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
 }
 
 /// Whether the log is not there, holds nothing behind its header, or has a valid one. One that cannot be read

@@ -11,9 +11,10 @@ use tokenkeep::domain::{Card, CardId, Job, JobKind, Terminal, TerminalState};
 use tokenkeep::sandbox::{Operation, Refresh};
 use tokenkeep::settings::Role;
 use tokenkeep::store::{ClaimedJob, DatabaseUrl, Ending, JobState, Store, Tx};
+use tokenkeep::telemetry::Clock;
 
-use crate::support::calls::{MINUTE, Shop};
-use crate::support::{App, Backend, START, is_full, keys, slack};
+use crate::support::calls::{HOUR, MINUTE, Shop};
+use crate::support::{App, Backend, START, is_full, keys, slack, wait_until};
 
 const WORKERS: usize = 4;
 
@@ -132,6 +133,47 @@ fn o02_calls_are_each_claimed_once_by_four_workers(
     );
 }
 
+/// Of so many commands of one card each but the first waits for another.
+const COMMANDS: usize = 20_000;
+
+/// Seen to fail with questions that PostgreSQL makes joins of: each call is compared with each command, and the claim
+/// runs into the statement's timeout.
+#[rstest]
+fn o02_thousands_of_commands_of_one_card_hold_up_no_claim(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let app = not_dispatching(backend);
+    queue(app.store(), 2_500);
+    let numbers = match backend {
+        // What PostgreSQL knows of the table is from before.
+        Backend::Postgres => {
+            app.database.execute("VACUUM ANALYZE outbox");
+            format!("generate_series(1, {COMMANDS}) AS s(n)")
+        }
+        Backend::Sqlite => format!(
+            "(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {COMMANDS}) SELECT n FROM s)"
+        ),
+    };
+    app.database.execute(&format!(
+        "INSERT INTO outbox (id, kind, card_id, program, state, attempts, next_at, created_at, priority, command, \
+         token_id, command_order) \
+         SELECT 'command-' || n, 'token_status', 'card-0', 'shop', 'waiting', 0, {START}, {START}, 1, 'SUSPEND', \
+         'token-' || n, n FROM {numbers}"
+    ));
+    let begun = Instant::now();
+    let claim = |tx: &mut Tx<'_>| tx.claim_jobs("shop", 16, false, START, START + MINUTE);
+    let claimed = app.store().write(claim).unwrap();
+    let time = begun.elapsed();
+    // One of each card: a call of the same card may have been among the sixteen.
+    assert!(claimed.len() >= 15, "{}", claimed.len());
+    assert_eq!(claimed[0].id, "command-1");
+    assert!(time < Duration::from_secs(1) + slack(), "{time:?}");
+    println!(
+        "O-02 on {backend:?}: {} of 5000 calls claimed {time:?} beside {COMMANDS} commands of one card",
+        claimed.len()
+    );
+}
+
 /// Whoever lost a claim can neither end the call nor keep it.
 #[rstest]
 fn o05_an_old_fence_neither_ends_a_call_nor_extends_its_lease(
@@ -146,8 +188,8 @@ fn o05_an_old_fence_neither_ends_a_call_nor_extends_its_lease(
         |work: &mut dyn FnMut(&mut Tx<'_>) -> bool| app.store().write(|tx| Ok(work(tx))).unwrap();
     let first: ClaimedJob = app.store().write(claim_at(START)).unwrap().remove(0);
     assert!(!write(&mut |tx| tx.any_ended_lease(over - 1).unwrap()));
-    assert!(write(&mut |tx| tx.end_leases(over - 1).unwrap() == 0));
-    assert!(write(&mut |tx| tx.end_leases(over).unwrap() == 1));
+    assert!(write(&mut |tx| tx.end_leases(over - 1, START).unwrap() == 0));
+    assert!(write(&mut |tx| tx.end_leases(over, START).unwrap() == 1));
     let second: ClaimedJob = app.store().write(claim_at(over)).unwrap().remove(0);
     assert_eq!((&first.id, first.fence + 1), (&second.id, second.fence));
     assert!(second.may_have_arrived && !first.may_have_arrived);
@@ -169,7 +211,7 @@ fn o05_an_old_fence_neither_ends_a_call_nor_extends_its_lease(
 
 /// O-04: fifty calls of a process that died.
 #[rstest]
-fn o04_after_a_minute_and_not_before_the_calls_of_a_dead_process_are_taken_over(
+fn o04_after_their_lease_and_not_before_the_calls_of_a_dead_process_are_taken_over(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
     let mut shop = Shop::open_with(backend, &json!({}), |settings| {
@@ -182,21 +224,27 @@ fn o04_after_a_minute_and_not_before_the_calls_of_a_dead_process_are_taken_over(
     };
     let bodies: Vec<_> = cards.iter().map(refresh).collect();
     shop.app.deliver(&Shop::together(&bodies));
-    let (now, until) = (shop.now(), shop.now() + MINUTE);
-    let claimed = shop
-        .app
-        .store()
-        .write(|tx| tx.claim_jobs("shop", 50, false, now, until));
+    let now = shop.now();
+    // The last seconds of a minute's lease.
+    let claimed = shop.app.store().write(|tx| {
+        let until = tx.lease_time(Clock::running().now())? + 9_000;
+        tx.claim_jobs("shop", 50, false, now, until)
+    });
     assert_eq!(claimed.unwrap().len(), 50);
 
     shop.app.stop();
     shop.app.settings.roles.push(Role::Dispatch);
     shop.app.start();
-    shop.advance(MINUTE);
+    // Whatever the clock says: it was set.
+    shop.advance(HOUR);
     std::thread::sleep(Duration::from_secs(6));
     assert_eq!(shop.sandbox.calls().len(), 0, "they may still be under way");
-    shop.advance(1);
+    // Set back it would never see that minute's end.
+    shop.advance(-2 * HOUR);
     let begun = Instant::now();
+    wait_until("all are taken over", || {
+        shop.metric("tokenkeep_leases_taken_over_total") == 50
+    });
     shop.settle();
     let taken = shop.metric("tokenkeep_leases_taken_over_total");
     assert_eq!((taken, shop.sandbox.calls().len()), (50, 50));
@@ -204,7 +252,9 @@ fn o04_after_a_minute_and_not_before_the_calls_of_a_dead_process_are_taken_over(
     // A look every five seconds, and the calls themselves.
     let time = begun.elapsed();
     assert!(time < Duration::from_secs(15) + slack(), "{time:?}");
-    println!("O-04 on {backend:?}: 50 taken over and done {time:?} after the minute");
+    println!(
+        "O-04 on {backend:?}: 50 taken over and done {time:?} after the sixth of nine seconds"
+    );
 }
 
 /// A process that is stopped hands back what it cannot end; an answer that comes then is dropped.
@@ -281,7 +331,7 @@ fn a_lookup_that_ran_when_its_card_ended_is_not_made_again(
         };
         let put_back = app.store().write(|tx| match lost {
             Lost::Attempt => tx.finish_job(&job, &again, now).map(usize::from),
-            Lost::Lease => tx.end_leases(now + 2 * MINUTE),
+            Lost::Lease => tx.end_leases(now + 2 * MINUTE, now),
         });
         assert_eq!(put_back.unwrap(), 1);
         let states: Vec<String> = app

@@ -1,7 +1,6 @@
 //! D-22: a process stands still while its calls are answered, longer than its leases. Another makes the calls; what the
 //! first brings when it goes on is dropped.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rstest::rstest;
@@ -104,13 +103,13 @@ fn answer(stage: &Stage) {
     wait_until("all calls are answered", is_answered);
 }
 
-/// The process stands still with one call under way. That the lease has ended is told by the clock of the other
-/// process alone: the first finds on going on that a second has passed.
+/// The process stands still with one call under way, for a second that counts as a minute of its lease.
 fn pause(stage: &Stage, first: &Serve, card: usize, goes_on: GoesOn) {
     stage.let_call(first, card..card + 1);
     let came = stage.came();
     first.pause();
     answer(stage);
+    stage.pass_of_leases(MINUTE + 1_000);
     if let GoesOn::Meanwhile = goes_on {
         stage.sandbox.hold(Operation::Checkout);
     }
@@ -134,7 +133,6 @@ fn d22_a_process_that_stood_still_longer_than_its_lease_changes_nothing_when_it_
 ) {
     let pauses = if is_full() { 50 } else { 10 };
     let stage = Stage::new(backend);
-    stage.ahead.store(MINUTE + 1_000, Ordering::SeqCst);
     let first = stage.process();
     for card in 0..pauses {
         let goes_on = [GoesOn::Meanwhile, GoesOn::Afterwards][card % 2];

@@ -97,7 +97,7 @@ fn while_the_database_is_away_deliveries_are_acknowledged_and_arrive_in_their_or
     );
     let metrics = it.app.get("/metrics").text;
     for line in [
-        "tokenkeep_database_away 1",
+        "tokenkeep_ready{check=\"database\"} 0",
         "tokenkeep_spool_deliveries 19",
         "tokenkeep_spool_oldest_seconds 18",
     ] {
@@ -116,7 +116,7 @@ fn while_the_database_is_away_deliveries_are_acknowledged_and_arrive_in_their_or
     assert_eq!(it.told()["deliveries"], 0);
     it.app.settle();
     let metrics = it.app.get("/metrics").text;
-    assert!(metrics.contains("\ntokenkeep_database_away 0"));
+    assert!(metrics.contains("\ntokenkeep_ready{check=\"database\"} 1"));
     println!(
         "D-13 with the spool, the database taken away: 19 of 19 acknowledged while the database was away, the first after {waited:.1?}, 0 lost, 0 doubled"
     );

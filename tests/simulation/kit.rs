@@ -20,7 +20,7 @@ use tokenkeep::settings::{
     ReceiverSettings, Settings,
 };
 use tokenkeep::store::Store;
-use tokenkeep::telemetry::Clock;
+use tokenkeep::telemetry::{Clock, ClockLimits, ClockWatch};
 
 use crate::faults;
 use crate::mastercard as other_side;
@@ -104,6 +104,15 @@ impl Kit {
 
     pub fn steady_clock(&self) -> Clock {
         clock_of(&self.running)
+    }
+
+    /// Every setting of the clock is put up with.
+    pub fn watch(&self) -> ClockWatch {
+        let limits = ClockLimits {
+            warn_beyond: 0,
+            refuse_beyond: 0,
+        };
+        ClockWatch::new(self.clock(), self.steady_clock(), limits)
     }
 
     pub fn receiver(&self) -> &ReceiverSettings {

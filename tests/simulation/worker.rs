@@ -44,6 +44,7 @@ impl Worker {
             missed: kit.settings.missed_rules(),
             clock: kit.clock(),
             running: kit.steady_clock(),
+            watch: kit.watch(),
             jitter,
             metrics: metrics.clone(),
             keys: kit.early.clone(),

@@ -18,6 +18,9 @@ use crate::store::schema::{cards, outbox};
 use crate::store::tx::lock_number;
 use crate::store::{StoreError, Tx};
 
+/// A claim lasts longer than an attempt can.
+pub const LEASE_MS: i64 = 60_000;
+
 /// A claimed call: what to do, and the fence to finish it with.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = outbox)]
@@ -88,18 +91,23 @@ impl Tx<'_> {
     ) -> Result<Vec<ClaimedJob>, StoreError> {
         let least_urgent = if only_wanted { WANTED } else { i32::MAX };
         let other = diesel::alias!(outbox as other);
+        // An offset keeps each of these three questions one of a row, asked by index: PostgreSQL would make joins of
+        // them, and compare each waiting call with each command of a card that has hundreds.
         let runs = other
             .filter(other.field(outbox::card_id).eq(outbox::card_id))
-            .filter(other.field(outbox::state).eq(JobState::Running.name()));
+            .filter(other.field(outbox::state).eq(JobState::Running.name()))
+            .offset(0);
         let earlier = other
             .filter(other.field(outbox::card_id).eq(outbox::card_id))
             .filter(other.field(outbox::state).eq(JobState::Waiting.name()))
             // Only commands have an order; saying so lets the index on them be used.
             .filter(other.field(outbox::command).is_not_null())
-            .filter(other.field(outbox::command_order).lt(outbox::command_order));
+            .filter(other.field(outbox::command_order).lt(outbox::command_order))
+            .offset(0);
         let card_of_program = cards::table
             .filter(cards::id.eq(outbox::card_id))
-            .filter(cards::program.eq(program));
+            .filter(cards::program.eq(program))
+            .offset(0);
         let of_program = outbox::program
             .eq(program)
             .or(outbox::program.is_null().and(exists(card_of_program)));
@@ -111,7 +119,8 @@ impl Tx<'_> {
             .filter(not(exists(runs)))
             // Commands are carried out in the order they were given.
             .filter(not(exists(earlier)))
-            .order((outbox::priority, outbox::next_at, outbox::id))
+            // The order of the index and no other, so that it is read no further than the last one found.
+            .order((outbox::priority, outbox::next_at))
             .limit(limit)
             .select((outbox::id, outbox::card_id));
         let found: Vec<(String, String)> = match self.connection {
@@ -322,23 +331,28 @@ impl Tx<'_> {
         Ok(diesel::select(exists(running)).get_result(self.connection)?)
     }
 
-    /// Whether a lease has ended.
-    pub fn any_ended_lease(&mut self, now: i64) -> Result<bool, StoreError> {
+    /// Whether a lease has ended by [`Tx::lease_time`], or is to be shortened.
+    pub fn any_ended_lease(&mut self, lease_time: i64) -> Result<bool, StoreError> {
+        let ended = outbox::lease_until.lt(lease_time);
+        let too_long = outbox::lease_until.gt(lease_time + LEASE_MS);
         let ended = outbox::table
             .filter(outbox::state.eq(JobState::Running.name()))
-            .filter(outbox::lease_until.lt(now));
+            .filter(ended.or(too_long));
         Ok(diesel::select(exists(ended)).get_result(self.connection)?)
     }
 
     /// Puts calls back among the waiting ones whose lease has ended: whoever made them is gone. Their
     /// attempt may have arrived. One that a caller made is over, because nobody waits for it any more.
     /// Returns how many leases had ended.
-    pub fn end_leases(&mut self, now: i64) -> Result<usize, StoreError> {
-        let ended = || {
-            outbox::table
-                .filter(outbox::state.eq(JobState::Running.name()))
-                .filter(outbox::lease_until.lt(now))
-        };
+    pub fn end_leases(&mut self, lease_time: i64, now: i64) -> Result<usize, StoreError> {
+        let running = || outbox::table.filter(outbox::state.eq(JobState::Running.name()));
+        // It was given before the machine was started anew, or by a server's clock that was ahead. Whoever has it may
+        // still work, and then extends it.
+        let longest = lease_time + LEASE_MS;
+        diesel::update(running().filter(outbox::lease_until.gt(longest)))
+            .set(outbox::lease_until.eq(Some(longest)))
+            .execute(self.connection)?;
+        let ended = || running().filter(outbox::lease_until.lt(lease_time));
         let cards: Vec<String> = ended()
             .select(outbox::card_id)
             .distinct()

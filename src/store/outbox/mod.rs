@@ -3,6 +3,7 @@
 mod claiming;
 mod commands;
 mod operating;
+mod waiting;
 
 use diesel::dsl::exists;
 use diesel::prelude::*;
@@ -13,7 +14,7 @@ use super::schema::{cards, outbox};
 use super::{StoreError, Tx};
 use crate::domain::{Card, CardId, Job, JobKind, TerminalState};
 
-pub use claiming::{Claim, ClaimedJob, Ending};
+pub use claiming::{Claim, ClaimedJob, Ending, LEASE_MS};
 pub use operating::{JobFilter, JobView, OPEN};
 
 /// Where a call stands.

@@ -129,6 +129,16 @@ impl ClockWatch {
         has_jumped
     }
 
+    /// Milliseconds that the clock was set by since the watch began: more than 0 if ahead.
+    pub fn drift(&self) -> i64 {
+        self.read().2
+    }
+
+    /// Whether a clock that was set by so much is told.
+    pub fn is_jump(&self, by: i64) -> bool {
+        exceeds(by, milliseconds(self.0.limits.warn_beyond))
+    }
+
     /// Why the clock is not believed at this moment; it may have been set since the last look.
     pub fn fault(&self) -> Option<ClockFault> {
         let (now, _, drift) = self.read();

@@ -6,7 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::Metrics;
-use super::described::{Label, Registering, Values, listed};
+use super::described::{Label, Reading, Registering, Values, listed};
 use crate::telemetry::Clock;
 
 const CHECKS: [&str; 7] = [
@@ -36,6 +36,7 @@ struct UseLabel {
 pub(super) struct Process {
     ready: Family<CheckLabel, Gauge>,
     connections: Family<UseLabel, Gauge>,
+    sqlite_log: Reading,
     clock_jumps: Counter,
     clock_wrong: Gauge,
 }
@@ -49,7 +50,7 @@ impl Process {
                 values: Values::OneOf(&CHECKS),
             }])
             .advice(
-                "The first four make the process not ready; with a spool it is ready without the database. `receiving` and `processing` are there only where the \
+                "The first four make the process not ready, `database` only where there is no spool. `receiving` and `processing` are there only where the \
                  process has the role. /readyz tells the reason.",
             )
             .add(Family::default());
@@ -64,6 +65,16 @@ impl Process {
             }])
             .advice("None free for long: the database is slow, or too much is asked of it.")
             .add(Family::default());
+        let sqlite_log = to
+            .metric(
+                "sqlite_log_bytes",
+                "Bytes of the write-ahead log beside the SQLite file",
+            )
+            .advice(
+                "Some megabytes are usual. It grows as long as somebody reads one state of the file, and is cut \
+                 to 16 MiB soon after.",
+            )
+            .add(Reading::default());
         let clock_jumps = to
             .metric(
                 "clock_jumps",
@@ -84,6 +95,7 @@ impl Process {
         Self {
             ready,
             connections,
+            sqlite_log,
             clock_jumps,
             clock_wrong,
         }
@@ -106,6 +118,12 @@ impl Metrics {
                 .get_or_create(&UseLabel { state })
                 .set(count.into());
         }
+    }
+
+    /// How large SQLite's write-ahead log is, where there is one.
+    pub fn sqlite_log(&self, bytes: Option<u64>) {
+        let bytes = bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.process.sqlite_log.set(bytes);
     }
 
     /// The machine's clock was set.

@@ -141,6 +141,15 @@ impl Sql<'_> {
         }
     }
 
+    /// Reads one state of a SQLite file until the guard is dropped: meanwhile its log cannot begin anew.
+    pub fn read_on(&self) -> Held {
+        let mut connection = self.connect();
+        connection.execute("BEGIN; SELECT count(*) FROM deliveries");
+        Held {
+            _until_dropped: connection,
+        }
+    }
+
     /// Keeps everybody else from a table until the guard is dropped; on SQLite, from writing at all.
     pub fn hold(&self, table: &str) -> Held {
         let mut connection = self.connect();
