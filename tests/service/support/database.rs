@@ -9,7 +9,7 @@ use diesel::{Connection, PgConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::leaks;
+use super::{leaks, wait_until};
 
 /// Which database a test runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,32 @@ impl TestDatabase {
             .batch_execute(&format!("CREATE DATABASE {name}"))
             .unwrap();
         Self::Postgres { admin, name }
+    }
+
+    /// A database of the same content. Whoever was connected has gone, or is about to go.
+    pub fn copy(&self) -> Self {
+        match self {
+            Self::Sqlite { .. } => {
+                let file = self.file();
+                let log = file.with_extension("db-wal");
+                wait_until("nobody has the file open", || !log.exists());
+                let copy = Self::new(Backend::Sqlite);
+                std::fs::copy(file, copy.file()).unwrap();
+                copy
+            }
+            Self::Postgres { admin, name } => {
+                let copy = format!("test_{}", Uuid::now_v7().simple());
+                let mut connection = PgConnection::establish(admin).unwrap();
+                let statement = format!("CREATE DATABASE {copy} TEMPLATE {name}");
+                wait_until("nobody is connected", || {
+                    connection.batch_execute(&statement).is_ok()
+                });
+                Self::Postgres {
+                    admin: admin.clone(),
+                    name: copy,
+                }
+            }
+        }
     }
 
     /// The address for `--database-url`.
