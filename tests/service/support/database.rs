@@ -58,15 +58,13 @@ impl TestDatabase {
         Self::Postgres { admin, name }
     }
 
-    /// A database of the same content. Whoever was connected has gone, or is about to go.
+    /// A database of the same content, made when nobody writes. PostgreSQL waits until nobody is connected.
     pub fn copy(&self) -> Self {
         match self {
             Self::Sqlite { .. } => {
-                let file = self.file();
-                let log = file.with_extension("db-wal");
-                wait_until("nobody has the file open", || !log.exists());
                 let copy = Self::new(Backend::Sqlite);
-                std::fs::copy(file, copy.file()).unwrap();
+                let to = copy.file();
+                self.execute(&format!("VACUUM INTO '{}'", to.display()));
                 copy
             }
             Self::Postgres { admin, name } => {
