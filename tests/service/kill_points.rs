@@ -13,8 +13,8 @@ use tokenkeep::telemetry::Clock;
 
 use crate::support::audit::store;
 use crate::support::build::{plain, status};
-use crate::support::calls::{sandbox, serve};
-use crate::support::kill_points::{Asked, POINTS, Role, threads};
+use crate::support::calls::{MINUTE, sandbox, serve};
+use crate::support::kill_points::{Aim, Asked, POINTS, Role, aims, threads};
 use crate::support::load::{Told, judge};
 use crate::support::raw::{Connection, head};
 use crate::support::serve::Serve;
@@ -31,13 +31,6 @@ fn kills() -> usize {
 const ATTEMPTS: usize = 13;
 /// A thread's calls that come to nothing end soon: so many looks, some milliseconds each.
 const LOOKS: usize = 200;
-
-/// A call at which a thread is to be killed.
-#[derive(Debug, Clone)]
-struct Aim {
-    role: Role,
-    at: Nth,
-}
 
 struct Way {
     database: TestDatabase,
@@ -200,7 +193,7 @@ impl Way {
                 misses < ATTEMPTS * aims.len(),
                 "{point} is not met: {aims:?}"
             );
-            let aim = beside(aims[(met + misses) % aims.len()], misses / aims.len());
+            let aim = aims[(met + misses) % aims.len()].beside(misses / aims.len());
             misses = match self.kill(&aim) {
                 Some(is_met) if is_met == point => 0,
                 _ => misses + 1,
@@ -219,15 +212,19 @@ impl Way {
         format!("{kills} kills at {} points ({})", all.len(), all.join(", "))
     }
 
-    /// Starts the next process on what was left as it is, unless a call may have been claimed by then.
+    /// Starts the next process. It finds what was left as it is, unless a call was probably claimed by then.
     fn start_again(&mut self, role: Role) {
         self.serve.kill();
+        // Stands for the minute after which the claims of the dead process end.
+        let expired = format!(
+            "UPDATE outbox SET lease_until = 0 WHERE state = 'running' AND lease_until < {}",
+            Clock::system().now() + MINUTE
+        );
         if matches!(role, Role::Dispatcher | Role::Caller | Role::Call) {
-            // Stands for the minute after which the claims of the dead process end.
-            let expired = "UPDATE outbox SET lease_until = 0 WHERE state = 'running'";
-            self.database.execute(expired);
+            self.database.execute(&expired);
         }
         self.serve = serve(&self.database, &self.sandbox, "rate = 1000\n");
+        self.database.execute(&expired);
     }
 
     fn repeat(&mut self, card: &str, body: &str) {
@@ -255,32 +252,6 @@ impl Way {
         let calls = self.sandbox.count(Operation::Checkout, Some(card));
         assert!((1..=2).contains(&calls), "{card}: {calls} calls");
     }
-}
-
-/// Each call of a trace, and where the thread was as it began.
-fn aims(role: Role, trace: &str) -> Vec<(Aim, &'static str)> {
-    let asked = Asked::all_in(trace);
-    let aim = |place: usize| {
-        let Asked { thread, call, .. } = &asked[place];
-        let is_like = |asked: &&Asked| asked.thread == *thread && asked.call == *call;
-        let at = Nth {
-            call: call.clone(),
-            nth: asked[..=place].iter().filter(is_like).count(),
-        };
-        (Aim { role, at }, role.point(&asked[..=place]))
-    };
-    (0..asked.len()).map(aim).collect()
-}
-
-/// Not the same call each time: what a table or a server's answers have grown by moves it.
-fn beside(aim: &Aim, attempt: usize) -> Aim {
-    let mut aim = aim.clone();
-    let distance = attempt.div_ceil(2);
-    aim.at.nth = match attempt % 2 {
-        0 => aim.at.nth + distance,
-        _ => aim.at.nth.saturating_sub(distance).max(1),
-    };
-    aim
 }
 
 #[rstest]

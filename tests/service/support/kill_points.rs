@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use super::disk_trace::bytes;
+use super::strace::Nth;
 
 /// A thread of the service, or all of them while one of them comes to call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -230,6 +231,41 @@ impl Asked {
     fn is_of_database(&self) -> bool {
         self.arguments.contains("AF_UNIX")
     }
+}
+
+/// A call at which a thread is to be killed.
+#[derive(Debug, Clone)]
+pub struct Aim {
+    pub role: Role,
+    pub at: Nth,
+}
+
+impl Aim {
+    /// Another of its calls: what a table or a server's answers have grown by moves the one that is meant.
+    pub fn beside(&self, attempt: usize) -> Self {
+        let mut aim = self.clone();
+        let distance = attempt.div_ceil(2);
+        aim.at.nth = match attempt % 2 {
+            0 => aim.at.nth + distance,
+            _ => aim.at.nth.saturating_sub(distance).max(1),
+        };
+        aim
+    }
+}
+
+/// Each call of a trace, and where the thread was as it began.
+pub fn aims(role: Role, trace: &str) -> Vec<(Aim, &'static str)> {
+    let asked = Asked::all_in(trace);
+    let aim = |place: usize| {
+        let Asked { thread, call, .. } = &asked[place];
+        let is_like = |asked: &&Asked| asked.thread == *thread && asked.call == *call;
+        let at = Nth {
+            call: call.clone(),
+            nth: asked[..=place].iter().filter(is_like).count(),
+        };
+        (Aim { role, at }, role.point(&asked[..=place]))
+    };
+    (0..asked.len()).map(aim).collect()
 }
 
 /// The threads of a process that have a role.

@@ -133,6 +133,9 @@ fn attach(mut strace: Command, process: u32, of: Of) -> Child {
 
 /// Lets go. Killed, it could leave a thread stopped.
 fn detach(strace: &mut Child) {
+    if strace.try_wait().is_ok_and(|ended| ended.is_some()) {
+        return;
+    }
     let id = strace.id().to_string();
     let mut kill = Command::new("kill");
     let _ = kill.args(["-TERM", &id]).stderr(Stdio::null()).status();
