@@ -130,6 +130,8 @@ mod keys_approval;
 mod keys_inventory;
 mod keys_kinds;
 mod keys_uses;
+mod kill_points;
+mod kill_points_commands;
 mod kills;
 mod locks;
 mod maintenance;

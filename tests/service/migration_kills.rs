@@ -5,7 +5,6 @@
 //! transaction the next run finds tables that are there already; so does the second of two at once without the one
 //! transaction around all steps.
 
-use std::collections::BTreeMap;
 use std::process::{Command, Output, Stdio};
 
 use rstest::rstest;
@@ -13,11 +12,11 @@ use rstest::rstest;
 use crate::storage::{migrations, migrations_folder, open, schema};
 use crate::support::random::Random;
 use crate::support::sql::sql;
-use crate::support::strace::can_trace;
+use crate::support::strace::{Nth, calls_in, can_trace, traced};
 use crate::support::{Backend, TestDatabase, is_full, keys};
 
 /// What is counted.
-fn calls(backend: Backend) -> &'static str {
+pub fn calls(backend: Backend) -> &'static str {
     match backend {
         Backend::Sqlite => "pwrite64,fsync,fdatasync,ftruncate,unlink",
         Backend::Postgres => "sendto,recvfrom",
@@ -66,16 +65,8 @@ fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_tokenkeep"))
 }
 
-/// The same under `strace` with these arguments.
-fn traced(arguments: &[&str]) -> Command {
-    let mut strace = Command::new("strace");
-    strace.args(["-f", "-qq", "-e", "signal=none"]);
-    strace.args(arguments).arg(env!("CARGO_BIN_EXE_tokenkeep"));
-    strace
-}
-
-/// How many calls the busiest thread of a whole run makes: `strace` counts for each.
-fn count(backend: Backend, steps: usize) -> usize {
+/// The calls of a whole run.
+fn calls_from(backend: Backend, steps: usize) -> Vec<Nth> {
     let database = at_step(backend, steps);
     let trace = tempfile::NamedTempFile::new().unwrap();
     let (path, calls) = (
@@ -84,14 +75,7 @@ fn count(backend: Backend, steps: usize) -> usize {
     );
     let done = migrate(&database, traced(&["-e", &calls, "-o", path])).output();
     is_done(&done.unwrap());
-    let trace = std::fs::read_to_string(trace.path()).unwrap();
-    let mut of_threads = BTreeMap::<&str, usize>::new();
-    for line in trace.lines().filter(|line| !line.contains(" resumed>")) {
-        *of_threads
-            .entry(line.split(' ').next().unwrap())
-            .or_default() += 1;
-    }
-    of_threads.into_values().max().unwrap()
+    calls_in(&std::fs::read_to_string(trace.path()).unwrap())
 }
 
 fn is_done(output: &Output) {
@@ -99,20 +83,49 @@ fn is_done(output: &Output) {
     assert!(output.status.success(), "{told}");
 }
 
-/// A database whose migration from this step on was killed at one of so many calls.
-fn killed(backend: Backend, step: usize, calls_of_all: usize, random: &mut Random) -> TestDatabase {
+/// A database whose migration from this step on was killed at one of these calls.
+fn killed(backend: Backend, step: usize, calls: &[Nth], random: &mut Random) -> TestDatabase {
     // What a server sends comes in more pieces or in fewer each time: a run may end before its call.
     for _ in 0..20 {
         let database = at_step(backend, step);
-        let nth = 1 + random.below(calls_of_all);
-        let fault = format!("inject={}:signal=KILL:when={nth}", calls(backend));
-        let killed = traced(&["-o", "/dev/null", "-e", &fault]);
+        let at = &calls[random.below(calls.len())];
+        let killed = traced(&["-o", "/dev/null", "-e", &at.kill()]);
         let killed = migrate(&database, killed).output().unwrap();
         if !killed.status.success() {
             return database;
         }
     }
     panic!("nothing is killed at step {step}");
+}
+
+/// Migrations that are killed and finished by the next run.
+pub struct Killing {
+    backend: Backend,
+    whole: Vec<String>,
+    random: Random,
+}
+
+impl Killing {
+    pub fn new(backend: Backend) -> Self {
+        let whole = TestDatabase::new(backend);
+        open(&whole).unwrap();
+        Self {
+            backend,
+            whole: parts(&whole, backend),
+            random: Random::new(20),
+        }
+    }
+
+    /// Kills so many migrations from this step on, each at another call; the next one finishes.
+    pub fn kill_and_finish(&mut self, step: usize, kills: usize) {
+        let calls = calls_from(self.backend, step);
+        for _ in 0..kills {
+            let database = killed(self.backend, step, &calls, &mut self.random);
+            is_done(&migrate(&database, program()).output().unwrap());
+            open(&database).unwrap();
+            assert_eq!(parts(&database, self.backend), self.whole, "step {step}");
+        }
+    }
 }
 
 #[rstest]
@@ -123,25 +136,14 @@ fn d20_whoever_is_killed_while_it_migrates_the_next_one_finishes(
         println!("D-20 SKIPPED: no strace that may trace");
         return;
     }
-    let whole = TestDatabase::new(backend);
-    open(&whole).unwrap();
-    let whole = parts(&whole, backend);
     let kills = if is_full() { 20 } else { 1 };
-    let mut random = Random::new(20);
     let steps = migrations(backend).len();
-    let mut finished = 0;
+    let mut killing = Killing::new(backend);
     for step in 0..steps {
-        let calls_of_all = count(backend, step);
-        for _ in 0..kills {
-            let database = killed(backend, step, calls_of_all, &mut random);
-            is_done(&migrate(&database, program()).output().unwrap());
-            open(&database).unwrap();
-            assert_eq!(parts(&database, backend), whole, "step {step}");
-            finished += 1;
-        }
+        killing.kill_and_finish(step, kills);
     }
     println!(
-        "D-20 {backend:?}: {finished} of {} kills during {steps} steps, each finished by the next",
+        "D-20 {backend:?}: {0} of {0} kills during {steps} steps, each finished by the next",
         steps * kills
     );
 }

@@ -17,8 +17,8 @@ use crate::support::serve::Serve;
 use crate::support::sql::sql;
 use crate::support::{Backend, Client, START, SetOnDrop, TestDatabase, is_full};
 
-const OLD: &str = "demo-storage";
-const NEW: &str = "storage-2027";
+pub const OLD: &str = "demo-storage";
+pub const NEW: &str = "storage-2027";
 const SENDERS: usize = 4;
 /// Deliveries a second of all senders together.
 const RATE: f64 = 100.0;
@@ -57,7 +57,7 @@ fn bodies(cards: usize) -> Vec<String> {
 }
 
 /// How many rows hold something under another key than the active one.
-fn stale(store: &Store) -> usize {
+pub fn stale(store: &Store) -> usize {
     let of = |column| store.read(|tx| tx.scan_sealed(column, "", 1_000_000));
     SEALED.iter().map(|column| of(column).unwrap().stale).sum()
 }

@@ -12,11 +12,11 @@ use crate::support::sql::sql;
 use crate::support::{App, Backend, START, TestDatabase};
 
 /// Makes everything but the audit and the marks of the cards as old as can be.
-const AGED: &str = "UPDATE deliveries SET received_at = 1; UPDATE notifications SET decided_at = 1; \
+pub const AGED: &str = "UPDATE deliveries SET received_at = 1; UPDATE notifications SET decided_at = 1; \
     UPDATE events SET at = 1; UPDATE cards SET updated_at = 1; \
     UPDATE outbox SET ended_at = 1 WHERE ended_at IS NOT NULL";
 
-fn named(mut element: Value, name: &str) -> Value {
+pub fn named(mut element: Value, name: &str) -> Value {
     element["maskedCard"]["digitalCardData"]["descriptorName"] = name.into();
     element
 }

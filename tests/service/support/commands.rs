@@ -39,15 +39,20 @@ pub fn fed(database: &TestDatabase, arguments: &[&str], input: &str) -> Output {
 }
 
 fn command(database: &TestDatabase, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenkeep"));
-    command
+    let program = Command::new(env!("CARGO_BIN_EXE_tokenkeep"));
+    prepared(program, database, arguments)
+}
+
+/// The program, or what runs it, with these arguments.
+pub fn prepared(mut program: Command, database: &TestDatabase, arguments: &[&str]) -> Command {
+    program
         .args(arguments)
         .env("DATABASE_URL", database.url())
         .env("TOKENKEEP_KEYS", keys())
         // Beside a service whose clock is a test's own.
         .env("TOKENKEEP_CLOCK__REFUSE_BEYOND", "0")
         .env("RUST_LOG", "error");
-    command
+    program
 }
 
 /// Runs a command to its end.

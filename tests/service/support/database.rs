@@ -9,7 +9,7 @@ use diesel::{Connection, PgConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::leaks;
+use super::{leaks, wait_until};
 
 /// Which database a test runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,30 @@ impl TestDatabase {
             .batch_execute(&format!("CREATE DATABASE {name}"))
             .unwrap();
         Self::Postgres { admin, name }
+    }
+
+    /// A database of the same content, made when nobody writes. PostgreSQL waits until nobody is connected.
+    pub fn copy(&self) -> Self {
+        match self {
+            Self::Sqlite { .. } => {
+                let copy = Self::new(Backend::Sqlite);
+                let to = copy.file();
+                self.execute(&format!("VACUUM INTO '{}'", to.display()));
+                copy
+            }
+            Self::Postgres { admin, name } => {
+                let copy = format!("test_{}", Uuid::now_v7().simple());
+                let mut connection = PgConnection::establish(admin).unwrap();
+                let statement = format!("CREATE DATABASE {copy} TEMPLATE {name}");
+                wait_until("nobody is connected", || {
+                    connection.batch_execute(&statement).is_ok()
+                });
+                Self::Postgres {
+                    admin: admin.clone(),
+                    name: copy,
+                }
+            }
+        }
     }
 
     /// The address for `--database-url`.

@@ -151,7 +151,7 @@ fn text(argument: &str) -> String {
 }
 
 /// `"\x2f\x74"`, with or without its quotes.
-fn bytes(argument: &str) -> Vec<u8> {
+pub fn bytes(argument: &str) -> Vec<u8> {
     let digit = |digit: u8| match digit {
         b'0'..=b'9' => digit - b'0',
         _ => digit - b'a' + 10,

@@ -17,6 +17,7 @@ pub mod guide;
 pub mod http;
 pub mod issuer;
 pub mod key_folder;
+pub mod kill_points;
 pub mod leaks;
 pub mod marked;
 pub mod network;

@@ -1,7 +1,10 @@
 //! `strace`: what a service asks of the system, and errors that the system is made to answer.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+
+use tempfile::NamedTempFile;
 
 use super::wait_until;
 
@@ -40,6 +43,141 @@ pub fn recording(trace: &Path) -> Command {
     strace
 }
 
+/// The first, second … of a thread's calls of one name: `strace` counts them for each thread and each name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nth {
+    pub call: String,
+    pub nth: usize,
+}
+
+impl Nth {
+    /// What makes `strace` kill the process of whoever comes to begin this call.
+    pub fn kill(&self) -> String {
+        format!("inject={}:signal=KILL:when={}", self.call, self.nth)
+    }
+}
+
+/// The program under `strace` with these arguments.
+pub fn traced(arguments: &[&str]) -> Command {
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-e", "signal=none"]);
+    strace.args(arguments).arg(env!("CARGO_BIN_EXE_tokenkeep"));
+    strace
+}
+
+/// Every call of a trace with numbers of threads, as often as the thread that makes the most of its name.
+pub fn calls_in(trace: &str) -> Vec<Nth> {
+    let mut of_threads = BTreeMap::<(&str, &str), usize>::new();
+    for line in trace.lines() {
+        let (thread, call) = line.split_once(' ').unwrap();
+        if let Some((call, _)) = call.trim_start().split_once('(')
+            && !call.contains(' ')
+        {
+            *of_threads.entry((call, thread)).or_default() += 1;
+        }
+    }
+    let mut most = BTreeMap::<&str, usize>::new();
+    for ((call, _), count) in of_threads {
+        let most = most.entry(call).or_default();
+        *most = count.max(*most);
+    }
+    let all = |(call, most): (&str, usize)| {
+        let call = call.to_owned();
+        (1..=most)
+            .map(move |nth| Nth {
+                call: call.clone(),
+                nth,
+            })
+            .collect::<Vec<_>>()
+    };
+    most.into_iter().flat_map(all).collect()
+}
+
+/// Whose calls are looked at.
+#[derive(Debug, Clone)]
+pub enum Of {
+    Threads(Vec<u32>),
+    /// All threads, also those to come.
+    Process,
+}
+
+/// Attaches to a running process; returns once everything that is to be traced is.
+fn attach(mut strace: Command, process: u32, of: Of) -> Child {
+    let traced = match &of {
+        Of::Threads(threads) => threads.clone(),
+        Of::Process => {
+            strace.arg("-f");
+            vec![process]
+        }
+    };
+    for id in &traced {
+        strace.args(["-p", &id.to_string()]);
+    }
+    let child = strace.stderr(Stdio::null()).spawn().unwrap();
+    let tasks = format!("/proc/{process}/task");
+    wait_until("all threads are traced", || {
+        let all = std::fs::read_dir(&tasks).unwrap();
+        let mut looked_at = all.map(|task| task.unwrap()).filter(|task| match &of {
+            Of::Threads(threads) => threads
+                .iter()
+                .any(|thread| *task.file_name() == *thread.to_string()),
+            Of::Process => true,
+        });
+        looked_at.all(|task| {
+            let status = std::fs::read_to_string(task.path().join("status"));
+            !status.unwrap_or_default().contains("TracerPid:\t0\n")
+        })
+    });
+    child
+}
+
+/// Lets go. Killed, it could leave a thread stopped.
+fn detach(strace: &mut Child) {
+    if strace.try_wait().is_ok_and(|ended| ended.is_some()) {
+        return;
+    }
+    let id = strace.id().to_string();
+    let mut kill = Command::new("kill");
+    let _ = kill.args(["-TERM", &id]).stderr(Stdio::null()).status();
+    let _ = strace.wait();
+}
+
+/// Threads whose calls are written down, data in hexadecimal.
+pub struct Watched {
+    strace: Child,
+    trace: NamedTempFile,
+}
+
+impl Watched {
+    /// Begins with some calls of a running process, which may be killed at one of them.
+    pub fn begin(process: u32, of: Of, calls: &str, kill: Option<&Nth>) -> Self {
+        let trace = NamedTempFile::new().unwrap();
+        let mut strace = Command::new("strace");
+        strace.args(["-qq", "-xx", "-s", "80", "-e", "signal=none"]);
+        strace.args(["-e", &format!("trace={calls}")]);
+        if let Some(kill) = kill {
+            strace.args(["-e", &kill.kill()]);
+        }
+        strace.arg("-o").arg(trace.path());
+        Self {
+            strace: attach(strace, process, of),
+            trace,
+        }
+    }
+
+    /// What was asked of the system since.
+    pub fn end(mut self) -> String {
+        detach(&mut self.strace);
+        std::fs::read_to_string(self.trace.path()).unwrap()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        detach(&mut self.strace);
+    }
+}
+
 /// Errors in place of some system calls of a process, until dropped.
 pub struct Faults(Child);
 
@@ -49,30 +187,18 @@ impl Faults {
     pub fn begin(process: u32, files: &[&Path], faults: &str) -> Self {
         let mut strace = Command::new("strace");
         let (calls, _) = faults.split_once(':').unwrap();
-        strace.args(["-f", "-e", &format!("trace={calls}")]);
+        strace.args(["-e", &format!("trace={calls}")]);
         strace.args(["-e", &format!("inject={faults}")]);
         for file in files {
             strace.arg("-P").arg(file);
         }
-        strace.args(["-o", "/dev/null", "-p", &process.to_string()]);
-        let child = strace.stderr(Stdio::null()).spawn().unwrap();
-        wait_until("all threads are traced", || {
-            let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
-            let mut tasks = tasks.map(|task| task.unwrap().path().join("status"));
-            tasks.all(|status| {
-                let status = std::fs::read_to_string(status).unwrap_or_default();
-                !status.contains("TracerPid:\t0\n")
-            })
-        });
-        Self(child)
+        strace.args(["-o", "/dev/null"]);
+        Self(attach(strace, process, Of::Process))
     }
 }
 
 impl Drop for Faults {
     fn drop(&mut self) {
-        // Killed, it could leave a thread stopped.
-        let id = self.0.id().to_string();
-        let _ = Command::new("kill").args(["-TERM", &id]).status();
-        let _ = self.0.wait();
+        detach(&mut self.0);
     }
 }
