@@ -18,9 +18,12 @@ mod forms;
 mod numbers;
 mod postgres;
 mod secrets;
+mod sqlite;
 
 use std::path::{Path, PathBuf};
 
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, SqliteConnection};
 use forms::Forms;
 
 /// What was found, and in how much.
@@ -35,7 +38,12 @@ impl Search {
     fn look(&mut self, forms: &Forms, place: &str, bytes: &[u8]) {
         self.bytes += bytes.len();
         self.sources += 1;
-        let found = forms.find(bytes).into_iter().chain(numbers::find(bytes));
+        // In what is no text digits of one value run on in the next, or in what says how long it is.
+        let numbers = match bytes.contains(&0) {
+            true => numbers::find_of_sandbox(bytes),
+            false => numbers::find(bytes),
+        };
+        let found = forms.find(bytes).into_iter().chain(numbers);
         self.hits.extend(found.map(|hit| format!("{place}: {hit}")));
     }
 }
@@ -66,7 +74,11 @@ fn w29_nothing_that_the_tests_told_or_kept_holds_a_secret() {
         let Ok(bytes) = std::fs::read(file) else {
             continue;
         };
-        search.look(&forms, &file.display().to_string(), &bytes);
+        let place = file.display().to_string();
+        search.look(&forms, &place, &bytes);
+        if sqlite::is_database(&bytes) {
+            search.look(&forms, &place, sqlite::texts(file).as_bytes());
+        }
     }
     let rows = |place: &str, text: &str| search.look(&forms, place, text.as_bytes());
     postgres::each_database(rows);
@@ -112,8 +124,26 @@ fn w29_the_search_finds_each_form() {
     assert!(!forms.find(&key).is_empty());
     assert!(!forms.find(&secrets[secrets.len() - 1]).is_empty());
     assert!(forms.find(b"5480981234 and 1784541600000").is_empty());
+    assert!(numbers::find_of_sandbox(b"x=\"5555555555554444\"").is_empty());
+    assert_eq!(numbers::find_of_sandbox(b"x=5480981234567890,").len(), 1);
     assert_eq!(numbers::find(b"x=\"5555555555554444\"").len(), 1);
     assert_eq!(numbers::find(b"card 5480981234567890,").len(), 1);
     assert!(numbers::find(b"at 1784541600000, id ab5555555555554444, 5555555555554445").is_empty());
     assert!(numbers::find(b"seconds 0.5555555555554444").is_empty());
+}
+
+#[test]
+fn w29_of_a_database_each_value_is_looked_at_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kept.db");
+    let rows = "CREATE TABLE kept (one TEXT, other TEXT);
+        INSERT INTO kept VALUES ('127.0.0.1:55555', '55555554444'), ('7', '5555555555554444')";
+    let mut database = SqliteConnection::establish(&file.to_string_lossy()).unwrap();
+    database.batch_execute(rows).unwrap();
+    let bytes = std::fs::read(&file).unwrap();
+    assert!(sqlite::is_database(&bytes));
+    assert!(numbers::find_of_sandbox(&bytes).is_empty());
+    assert_eq!(numbers::find(&bytes).len(), 1, "what only runs together");
+    assert_eq!(numbers::find(sqlite::texts(&file).as_bytes()).len(), 1);
+    drop(database);
 }

@@ -6,8 +6,17 @@ use crate::canaries::SANDBOX_RANGE;
 /// Numbers that schemes and gateways publish for tests would stand here; none is needed so far.
 const ALLOWED: [&str; 0] = [];
 
-/// Where such numbers stand.
-pub fn find(bytes: &[u8]) -> Vec<String> {
+/// Where such numbers stand in a text.
+pub fn find(text: &[u8]) -> Vec<String> {
+    stand_alone(text, is_number)
+}
+
+/// Where numbers of the sandbox's range stand.
+pub fn find_of_sandbox(bytes: &[u8]) -> Vec<String> {
+    stand_alone(bytes, is_of_sandbox)
+}
+
+fn stand_alone(bytes: &[u8], is_meant: fn(&str) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(from) = bytes[at..].iter().position(u8::is_ascii_digit) {
@@ -22,7 +31,7 @@ pub fn find(bytes: &[u8]) -> Vec<String> {
         let is_fraction = before(1) == Some(&b'.') && before(2).is_some_and(u8::is_ascii_digit);
         let is_alone = !is_fraction && stands_alone(before(1)) && stands_alone(bytes.get(at));
         let digits = std::str::from_utf8(&bytes[start..at]).unwrap();
-        if is_alone && is_number(digits) && !ALLOWED.contains(&digits) {
+        if is_alone && is_meant(digits) && !ALLOWED.contains(&digits) {
             found.push(format!(
                 "{length} digits like a card number at byte {start}"
             ));
@@ -31,9 +40,12 @@ pub fn find(bytes: &[u8]) -> Vec<String> {
     found
 }
 
+fn is_of_sandbox(digits: &str) -> bool {
+    digits.len() == 16 && digits.starts_with(SANDBOX_RANGE)
+}
+
 fn is_number(digits: &str) -> bool {
-    let is_of_sandbox = digits.len() == 16 && digits.starts_with(SANDBOX_RANGE);
-    is_of_sandbox
+    is_of_sandbox(digits)
         || ((13..=19).contains(&digits.len()) && is_in_a_range(digits) && check_digit_fits(digits))
 }
 
