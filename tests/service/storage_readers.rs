@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::load::{Load, judge, slowest};
+use crate::support::oracle::{Load, judge, slowest};
 use crate::support::sql::sql;
 use crate::support::{App, Backend, is_full, wait_until};
 
