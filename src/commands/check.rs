@@ -18,7 +18,7 @@ use crate::telemetry::Clock;
 #[derive(Args)]
 pub struct CheckArgs {
     /// Look at the cards instead: of which of them something seems to have been missed, and which
-    /// programs have fallen silent ([missed] of the settings)
+    /// programs have fallen silent (settings: missed)
     #[arg(long)]
     data: bool,
     /// Print JSON

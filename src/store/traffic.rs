@@ -77,7 +77,7 @@ impl Tx<'_> {
     }
 
     /// How many items were decided in an hour, by the program of their cards (none known: ''), up to
-    /// [`MOST_COUNTED`] of each slice of it.
+    /// `MOST_COUNTED` of each slice of it.
     pub fn items_of_hour(&mut self, hour: i64) -> Result<BTreeMap<String, i64>, StoreError> {
         let mut items = BTreeMap::new();
         for slice in 0..SLICES {
