@@ -225,7 +225,8 @@ fn a_form_that_is_not_of_the_sessions_own_page_is_refused_and_recorded(
         "/console/sign-out".to_owned(),
     ];
     let own = &*visitor.form_token;
-    let changed = format!("A{}", &own[1..]);
+    let another = if own.starts_with('A') { 'B' } else { 'A' };
+    let changed = format!("{another}{}", &own[1..]);
     let foreign = "Origin: https://evil.example\r\n";
     let cross = "Sec-Fetch-Site: cross-site\r\nOrigin: http://console\r\n";
     let same_site = "Sec-Fetch-Site: same-site\r\n";
