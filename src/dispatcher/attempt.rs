@@ -141,9 +141,11 @@ pub(super) fn after_failure(
     now: i64,
 ) -> Ending {
     let wait = backoff::delay(job.attempts, failure.retry_after, calls.jitter());
+    // The clock may have been set while the call ran: an age by one that is not believed is none.
+    let is_old = calls.has_good_clock() && now - job.created_at >= OLDEST;
     let (state, next_at) = match failure.class {
         FailureClass::Refused | FailureClass::NotThere => (JobState::Parked, None),
-        _ if !is_wish(job) && now - job.created_at >= OLDEST => (JobState::Dead, None),
+        _ if is_old && !is_wish(job) => (JobState::Dead, None),
         FailureClass::Denied => (JobState::Waiting, Some(now + DENIED_PAUSE)),
         FailureClass::Retry => (JobState::Waiting, Some(now.saturating_add(wait))),
     };

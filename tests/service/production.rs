@@ -100,7 +100,7 @@ fn p09_keys_that_lie_with_the_data_are_refused_in_production() {
         });
         let told = told.expect("a refusal");
         assert!(
-            told.starts_with("the key folder and the database lie"),
+            told.starts_with("the key folder and the data lie"),
             "{told}"
         );
     }
