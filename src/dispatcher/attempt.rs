@@ -26,6 +26,7 @@ const DENIED_PAUSE: i64 = 300_000;
 /// Makes one attempt. Whatever happens, the claim is ended or its lease runs out.
 pub fn attempt(calls: &Calls, lane: &Lane, job: &ClaimedJob) {
     lane.wait_for_turn();
+    let drift = calls.clock_drift();
     let work = || make(calls, lane, job);
     let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| panicked(calls, job));
     let outcome = match outcome {
@@ -39,6 +40,14 @@ pub fn attempt(calls: &Calls, lane: &Lane, job: &ClaimedJob) {
         }
         // The lease ends and the call is made again.
         Err(error) => log::error!("call {} is not ended: {error}", job.id),
+    }
+    // Until when it waits may have been reckoned before, and written after all that wait were set back.
+    if let Some(back) = calls.was_set_back_from(drift) {
+        let store = calls.store();
+        let set_back = store.write(|tx| tx.set_calls_back(Some(&job.id), back, calls.now()));
+        if let Err(error) = set_back {
+            log::warn!("call {} may wait too long: {error}", job.id);
+        }
     }
 }
 

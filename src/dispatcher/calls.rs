@@ -110,8 +110,15 @@ impl Calls {
         self.0.running.now()
     }
 
-    pub(super) fn watch(&self) -> &ClockWatch {
-        &self.0.watch
+    /// By how much the clock was set since its watch began.
+    pub(super) fn clock_drift(&self) -> i64 {
+        self.0.watch.drift()
+    }
+
+    /// By how much the clock was set back since it had this drift, if it was by more than is usual.
+    pub(super) fn was_set_back_from(&self, drift: i64) -> Option<i64> {
+        let back = drift - self.clock_drift();
+        (back > 0 && self.0.watch.is_jump(back)).then_some(back)
     }
 
     /// Whether the clock can be believed. Where it cannot, the other side refuses what is signed by it, and calls

@@ -89,11 +89,12 @@ impl Housekeeping {
 
     /// Lets waiting calls follow a clock that was set back: they would wait for a time that it had shown already.
     fn follow_clock(&mut self, calls: &Calls) -> Result<(), StoreError> {
-        let drift = calls.watch().drift();
-        let back = self.drift - drift;
-        if back > 0 && calls.watch().is_jump(back) {
+        let drift = calls.clock_drift();
+        if let Some(back) = calls.was_set_back_from(self.drift) {
             let now = calls.now();
-            let count = calls.store().write(|tx| tx.set_calls_back(back, now))?;
+            let count = calls
+                .store()
+                .write(|tx| tx.set_calls_back(None, back, now))?;
             log::warn!("{count} waiting calls follow the clock, which was set back");
         }
         self.drift = drift;

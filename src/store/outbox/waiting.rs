@@ -1,16 +1,32 @@
 //! Until when calls wait, after the clock was set.
 
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 
 use super::JobState;
 use crate::store::schema::outbox;
 use crate::store::{StoreError, Tx};
 
 impl Tx<'_> {
-    /// Lets waiting calls follow a clock that was set back by so much: until when they wait was reckoned before.
-    /// Returns how many there are. Who does it twice has them made early, which harms nothing.
-    pub fn set_calls_back(&mut self, back: i64, now: i64) -> Result<usize, StoreError> {
-        let waiting = || outbox::table.filter(outbox::state.eq(JobState::Waiting.name()));
+    /// Lets waiting calls, or one of them, follow a clock that was set back by so much: until when they wait was
+    /// reckoned before. Returns how many there are. Who does it twice has them made early, which harms nothing.
+    pub fn set_calls_back(
+        &mut self,
+        only: Option<&str>,
+        back: i64,
+        now: i64,
+    ) -> Result<usize, StoreError> {
+        let is_meant = || {
+            outbox::id
+                .nullable()
+                .eq(only)
+                .or(only.is_none().into_sql::<Bool>())
+        };
+        let waiting = || {
+            outbox::table
+                .filter(outbox::state.eq(JobState::Waiting.name()))
+                .filter(is_meant())
+        };
         let until = now.saturating_add(back);
         let due = waiting().filter(outbox::next_at.gt(now));
         let due = diesel::update(due.filter(outbox::next_at.le(until)))
