@@ -126,6 +126,10 @@ impl Plan {
         client.set_nodelay(true).unwrap();
         // As the server does with its own connections, since each session tells it to.
         sockopt::set_tcp_user_timeout(&client, 3000).unwrap();
+        sockopt::set_socket_keepalive(&client, true).unwrap();
+        sockopt::set_tcp_keepidle(&client, Duration::from_secs(1)).unwrap();
+        sockopt::set_tcp_keepintvl(&client, Duration::from_secs(1)).unwrap();
+        sockopt::set_tcp_keepcnt(&client, 3).unwrap();
         self.wait_while_silent();
         let Ok(server) = UnixStream::connect(&self.socket) else {
             return;
