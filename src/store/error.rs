@@ -80,6 +80,17 @@ const PASSING: [&str; 14] = [
     "statement timeout",
 ];
 
+/// The same of messages that say that the connection is gone: libpq may tell so before it knows the connection as
+/// closed, and diesel then knows the error as none in particular.
+const CLOSED: [&str; 6] = [
+    "server closed the connection",
+    "terminating connection",
+    "could not receive data from server",
+    "could not send data to server",
+    "no connection to the server",
+    "the database system is",
+];
+
 /// The same of messages that say that the database's own files are not as they were written.
 const CORRUPT: [&str; 5] = [
     "database disk image is malformed",
@@ -103,11 +114,41 @@ fn of_database(kind: &DatabaseErrorKind, message: &str) -> StoreError {
                 let mut known = known.iter();
                 known.find(|known| message.contains(**known)).copied()
             };
-            match (among(&PASSING), among(&CORRUPT)) {
-                (Some(known), _) => StoreError::CannotWrite(known),
-                (None, Some(known)) => StoreError::Corrupt(known),
-                (None, None) => StoreError::Refused(format!("{kind:?}")),
+            match (among(&PASSING), among(&CLOSED), among(&CORRUPT)) {
+                (Some(known), _, _) => StoreError::CannotWrite(known),
+                (None, Some(known), _) => StoreError::Unavailable(known),
+                (None, None, Some(known)) => StoreError::Corrupt(known),
+                (None, None, None) => StoreError::Refused(format!("{kind:?}")),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // As they were told by PostgreSQL 15 and libpq 18 while a server was ended (D-11, D-12).
+    #[test]
+    fn a_connection_that_is_gone_is_passing_also_where_diesel_does_not_know_it_as_closed() {
+        for message in [
+            "server closed the connection unexpectedly\n\tThis probably means the server terminated \
+             abnormally\n\tbefore or while processing the request.\n",
+            "terminating connection due to administrator command",
+            "the database system is shutting down",
+        ] {
+            let error = of_database(&DatabaseErrorKind::Unknown, message);
+            assert!(error.is_passing(), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_nobody_knows_is_refused_and_not_quoted() {
+        let error = of_database(&DatabaseErrorKind::Unknown, "value 5480980000000011 is odd");
+        assert!(!error.is_passing());
+        assert_eq!(
+            error.to_string(),
+            "the database refused an operation: Unknown"
+        );
     }
 }
