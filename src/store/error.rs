@@ -128,7 +128,7 @@ fn of_database(kind: &DatabaseErrorKind, message: &str) -> StoreError {
 mod tests {
     use super::*;
 
-    // As they were told by PostgreSQL 15 and libpq 18 while a server was ended (D-11, D-12).
+    // The first as libpq told it in D-11, the others as a server tells them that is being ended.
     #[test]
     fn a_connection_that_is_gone_is_passing_also_where_diesel_does_not_know_it_as_closed() {
         for message in [

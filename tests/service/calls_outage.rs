@@ -23,7 +23,7 @@ const DRAINED: Duration = Duration::from_secs(600);
 fn size() -> (usize, usize) {
     match is_full() {
         true => (24 * 60, 600),
-        false => (60, 60),
+        false => (20, 60),
     }
 }
 

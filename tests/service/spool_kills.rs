@@ -18,7 +18,7 @@ fn spooled(serve: &Serve) -> Option<u64> {
 // Seen to fail (lost) where `Spool::keep` does not commit, and where what is moved is removed before it is inserted.
 #[test]
 fn d02_kills_with_a_spool_while_the_database_goes_and_comes_lose_nothing_and_double_nothing() {
-    let rounds = if is_full() { 50 } else { 6 };
+    let rounds = if is_full() { 50 } else { 4 };
     let database = TestDatabase::new(Backend::Postgres);
     let folder = leaks::database_folder();
     let file = folder.path().join("spool.db");
