@@ -9,6 +9,7 @@ use rstest::rstest;
 use serde_json::Value;
 use tokenkeep::api::access::AccessRole;
 use tokenkeep::sandbox::Operation;
+use tokenkeep::settings::ProgramSettings;
 use tokenkeep::store::JobView;
 
 use crate::calls_fault_cells::{Cell, LONGEST};
@@ -30,13 +31,18 @@ struct Matrix {
 impl Matrix {
     fn new(backend: Backend, operation: Operation) -> Self {
         let clock = Arc::new(AtomicI64::new(START));
-        let mut programs = Vec::new();
-        let mut cells = Vec::new();
-        for (number, row) in rows().into_iter().enumerate() {
-            let (cell, program) = Cell::new(number, row, operation, &clock);
-            programs.push((cell.program.clone(), program));
-            cells.push(cell);
-        }
+        // Together: to start fifty other sides takes a while.
+        let made = std::thread::scope(|scope| {
+            let making = rows().into_iter().enumerate().map(|(number, row)| {
+                let clock = &clock;
+                scope.spawn(move || Cell::new(number, row, operation, clock))
+            });
+            let making = Vec::from_iter(making);
+            Vec::from_iter(making.into_iter().map(|cell| cell.join().unwrap()))
+        });
+        let named =
+            |(cell, program): (Cell, ProgramSettings)| ((cell.program.clone(), program), cell);
+        let (programs, cells): (Vec<_>, Vec<_>) = made.into_iter().map(named).unzip();
         let app = App::spawn_with(backend, |settings| settings.programs.extend(programs));
         Self {
             app,
@@ -252,6 +258,12 @@ fn o06_every_fault_ends_in_its_class_and_heals(
     let healed = matrix.heal();
     matrix.judge_healed();
     let count = matrix.cells.len();
+    // And to stop them.
+    std::thread::scope(|scope| {
+        for cell in matrix.cells.drain(..) {
+            scope.spawn(|| drop(cell));
+        }
+    });
     println!(
         "O-06 {operation:?} on {backend:?}: {count} of {count} faults in their class, {failed} failed, {healed} healed"
     );

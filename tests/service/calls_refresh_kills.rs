@@ -39,13 +39,14 @@ fn card(number: usize) -> String {
 
 /// Changes a card's token there, and tells until it is acknowledged, as Mastercard does.
 fn refresh(sandbox: &Sandbox, history: &History, url: &Mutex<String>, id: &str, stop: &AtomicBool) {
+    // A call for a cryptogram may tell of it before the notification does.
+    let mut all = history.lock().unwrap();
     let body = sandbox.refresh(id, Refresh::NumberAndExpiry).unwrap();
     let there = sandbox.card(id).unwrap();
     let token = Token {
         number: there.number,
         expiry: Some(there.expiry),
     };
-    let mut all = history.lock().unwrap();
     all.entry(id.to_owned()).or_default().push(token);
     drop(all);
     while !stop.load(Ordering::SeqCst) {
