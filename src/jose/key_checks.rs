@@ -1,11 +1,15 @@
 //! What an RSA key must be before it is used.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use openssl::bn::{BigNum, BigNumRef};
 use openssl::error::ErrorStack;
 use openssl::pkey::{Id, PKey, Private};
 use openssl::rsa::Rsa;
+use openssl::sha::sha256;
+use zeroize::Zeroizing;
 
 use super::KeyError;
 
@@ -57,7 +61,23 @@ fn problem_of(key: &Rsa<Private>) -> Result<Option<&'static str>, ErrorStack> {
     if let Some(weakness) = weakness(key.n(), key.e())? {
         return Ok(Some(weakness));
     }
-    Ok((!key.check_key()?).then_some(INCONSISTENT))
+    Ok((!is_consistent(key)?).then_some(INCONSISTENT))
+}
+
+/// Whether the parts of a private key belong together. To find that out takes a tenth of a second, and every folder of
+/// keys is loaded by more than one: a key that was found to be so is not looked at again in this process.
+pub(super) fn is_consistent(key: &Rsa<Private>) -> Result<bool, ErrorStack> {
+    static FOUND: Mutex<BTreeSet<[u8; 32]>> = Mutex::new(BTreeSet::new());
+    let found = || FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    let digest = sha256(&Zeroizing::new(key.private_key_to_der()?));
+    if found().contains(&digest) {
+        return Ok(true);
+    }
+    let is_consistent = key.check_key()?;
+    if is_consistent {
+        found().insert(digest);
+    }
+    Ok(is_consistent)
 }
 
 /// What makes the public half of an RSA key unfit, whoever holds the private one.

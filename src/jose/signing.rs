@@ -103,7 +103,7 @@ fn rsa_alg(key: &PKey<Private>, alg: Option<JwsAlg>) -> Result<JwsAlg, &'static 
     if let Some(weakness) = key_checks::weakness(rsa.n(), rsa.e()).map_err(|_| NOT_A_KEY)? {
         return Err(weakness);
     }
-    if !rsa.check_key().is_ok_and(|fits| fits) {
+    if !key_checks::is_consistent(&rsa).is_ok_and(|fits| fits) {
         return Err(INCONSISTENT);
     }
     let alg = alg.unwrap_or(JwsAlg::Rs256);
