@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::rt;
 
@@ -57,6 +57,7 @@ impl Refused {
 
 struct Waiting {
     delivery: NewDelivery,
+    since: Instant,
     answer: oneshot::Sender<Result<(), Refused>>,
 }
 
@@ -125,7 +126,11 @@ impl IntakeHandle {
     pub async fn keep(&self, delivery: NewDelivery) -> Result<(), Refused> {
         let (answer, kept) = oneshot::channel();
         self.queue
-            .try_send(Some(Waiting { delivery, answer }))
+            .try_send(Some(Waiting {
+                delivery,
+                since: Instant::now(),
+                answer,
+            }))
             .map_err(|error| match error {
                 TrySendError::Full(_) => Refused::QueueFull,
                 TrySendError::Disconnected(_) => Refused::StorageDown,
@@ -146,10 +151,11 @@ enum Keeping {
 }
 
 impl Keeping {
-    fn keep(&self, deliveries: Vec<NewDelivery>) -> Result<(), StoreError> {
+    /// Keeps deliveries, the first of which came at `since`.
+    fn keep(&self, deliveries: Vec<NewDelivery>, since: Instant) -> Result<(), StoreError> {
         match self {
             Self::InDatabase(store) => store.write(|tx| tx.insert_deliveries(&deliveries)),
-            Self::WithSpool(spooling) => spooling.keep(deliveries),
+            Self::WithSpool(spooling) => spooling.keep(deliveries, since),
         }
     }
 
@@ -173,6 +179,7 @@ fn run(
     while !batch.is_last
         && let Some(first) = first(&place, queue, trouble)
     {
+        let since = first.since;
         batch.fill(first, queue, limit);
         if let Some(wake) = wake {
             wake.commit_wanted();
@@ -180,7 +187,7 @@ fn run(
         // A panic must not end the thread: everything after it would be refused.
         let count = batch.deliveries.len();
         let deliveries = std::mem::take(&mut batch.deliveries);
-        let kept = catch_unwind(AssertUnwindSafe(|| place.keep(deliveries)))
+        let kept = catch_unwind(AssertUnwindSafe(|| place.keep(deliveries, since)))
             .unwrap_or(Err(StoreError::Damaged("storing panicked")));
         trouble.set(kept.as_ref().err().map(ToString::to_string));
         let kept = kept.map_err(|error| {

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::processor::Wake;
 use crate::store::{NewDelivery, Spool, Spooled, Store, StoreError};
@@ -25,7 +25,7 @@ pub(super) struct Spooling {
     store: Store,
     spool: Spool,
     writes: SyncSender<Write>,
-    /// How long the database may take before the spool is used.
+    /// How long the database may take before the spool is used, from when the first delivery came.
     patience: Duration,
     thread: JoinHandle<()>,
 }
@@ -79,15 +79,17 @@ impl Spooling {
         })
     }
 
-    /// Keeps deliveries: in the database if it takes them in time, else in the spool.
-    pub fn keep(&self, deliveries: Vec<NewDelivery>) -> Result<(), StoreError> {
+    /// Keeps deliveries, the first of which came at `since`: in the database if it takes them in time, else in the
+    /// spool.
+    pub fn keep(&self, deliveries: Vec<NewDelivery>, since: Instant) -> Result<(), StoreError> {
+        let until = since + self.patience;
         let deliveries = Arc::new(deliveries);
         if self.spool.load().deliveries > 0 {
             // A disk that fails, or is full, is no reason to refuse what the database may take.
             let kept = self.spool.keep(&deliveries);
-            return kept.or_else(|error| self.write(deliveries).map_err(|_| error));
+            return kept.or_else(|error| self.write(deliveries, until).map_err(|_| error));
         }
-        match self.write(deliveries.clone()) {
+        match self.write(deliveries.clone(), until) {
             Err(error) if error.is_passing() => {
                 self.spool.keep(&deliveries)?;
                 let path = self.spool.path().display();
@@ -107,11 +109,12 @@ impl Spooling {
     }
 
     /// Lets the database have them. It may take them later still: then they are there twice, and are one.
-    fn write(&self, deliveries: Arc<Vec<NewDelivery>>) -> Result<(), StoreError> {
+    fn write(&self, deliveries: Arc<Vec<NewDelivery>>, until: Instant) -> Result<(), StoreError> {
         let late = StoreError::Unavailable("no commit in time");
         let (done, written) = sync_channel(1);
+        let left = until.saturating_duration_since(Instant::now());
         match self.writes.try_send(Write { deliveries, done }) {
-            Ok(()) => written.recv_timeout(self.patience).unwrap_or(Err(late)),
+            Ok(()) => written.recv_timeout(left).unwrap_or(Err(late)),
             Err(_) => Err(late),
         }
     }
