@@ -136,6 +136,8 @@ pub struct Keyring {
     names: HashMap<String, usize>,
     pub(super) policy: OpenPolicy,
     pub(super) private_operations: AtomicU64,
+    /// How many of them were told as further ones.
+    told: AtomicU64,
 }
 
 impl Keyring {
@@ -160,6 +162,7 @@ impl Keyring {
             keys,
             policy,
             private_operations: AtomicU64::new(0),
+            told: AtomicU64::new(0),
         })
     }
 
@@ -176,6 +179,12 @@ impl Keyring {
     /// Private-key operations since this keyring was loaded.
     pub fn private_operations(&self) -> u64 {
         self.private_operations.load(Ordering::Relaxed)
+    }
+
+    /// Those since this was last asked, whoever did.
+    pub fn further_private_operations(&self) -> u64 {
+        let all = self.private_operations();
+        all.saturating_sub(self.told.fetch_max(all, Ordering::Relaxed))
     }
 
     /// What an inventory tells of each key.

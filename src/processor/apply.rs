@@ -9,7 +9,7 @@ use crate::domain::{
     TraceStep, Verdict, decide, without_full_numbers,
 };
 use crate::jose::{KeyedDigest, json::canonical};
-use crate::store::{DecidedBefore, DeliveryState, NotificationRow, StoreError, Tx};
+use crate::store::{DecidedBefore, DeliveryState, DueCall, NotificationRow, StoreError, Tx};
 
 /// What a batch came to.
 #[derive(Default)]
@@ -301,24 +301,25 @@ impl<'a> Batch<'a> {
     }
 
     fn write(self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
-        let cards = || {
-            self.touched
-                .iter()
-                .filter_map(|id| self.cards.get(id)?.as_ref())
-        };
-        for card in cards() {
-            tx.save_card(card, self.policy.program_of(card), self.now)?;
-        }
+        let cards = self.touched.iter();
+        let cards = cards.filter_map(|id| self.cards.get(id)?.as_ref());
+        let cards: Vec<_> = cards
+            .map(|card| (card, self.policy.program_of(card)))
+            .collect();
+        tx.save_cards(&cards, self.now)?;
         tx.record(&self.new, &self.again)?;
         tx.set_delivery_state(&self.done, DeliveryState::Done)?;
         tx.set_delivery_state(&self.held, DeliveryState::Held)?;
-        for card_id in &self.withdrawn {
-            tx.withdraw_cryptogram_calls(card_id, self.now)?;
-        }
-        for (card_id, job, notification_id) in &self.jobs {
-            tx.queue_job(card_id, job, Some(notification_id), self.now)?;
-        }
-        for card in cards().filter(|card| card.terminal.is_some()) {
+        let withdrawn: Vec<&str> = self.withdrawn.iter().map(CardId::as_str).collect();
+        tx.withdraw_cryptogram_calls(&withdrawn, self.now)?;
+        let due = self.jobs.iter().map(|(card_id, job, source)| DueCall {
+            card_id,
+            job,
+            source: Some(source),
+        });
+        tx.queue_jobs(&due.collect::<Vec<_>>(), self.now)?;
+        let ended = cards.iter().filter(|(card, _)| card.terminal.is_some());
+        for (card, _) in ended {
             tx.wipe_numbers(&card.id)?;
             tx.settle_jobs_of_ended(card, self.now)?;
             if card.erased_at.is_some() {

@@ -1,18 +1,64 @@
 //! One batch: opened, decided and written in one transaction, as far as maintenance lets it.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
 use super::apply::{self, Applied};
 use super::opening::{self, Opened};
+use super::pacing::Inflow;
+use super::turns::Turns;
 use super::{BATCH_ITEMS, Processor};
 use crate::jose::Keyring;
 use crate::store::{Allowance, Delivery, StoreError, Tx, Waiting};
 
 impl Processor {
+    /// Decides what waits, in two lanes as long as each finds a whole batch and `goes_on` says so. Returns how many
+    /// deliveries.
+    pub(super) fn run_round(
+        &self,
+        inflow: &Inflow,
+        goes_on: impl Fn() -> bool + Sync,
+    ) -> Result<usize, StoreError> {
+        let turns = Turns::default();
+        let step = || {
+            let begun = Instant::now();
+            let decided = self.run_batch(&turns);
+            inflow.rest(begun.elapsed());
+            decided
+        };
+        let whole = self.settings.batch as usize;
+        let first = step()?;
+        if first < whole {
+            return Ok(first);
+        }
+        let lane = || {
+            let mut total = 0;
+            while goes_on() {
+                let decided = step()?;
+                total += decided;
+                if decided < whole {
+                    break;
+                }
+            }
+            Ok::<_, StoreError>(total)
+        };
+        let (one, other) = std::thread::scope(|scope| {
+            let other = scope.spawn(lane);
+            let one = lane();
+            let other = other.join();
+            (
+                one,
+                other.unwrap_or(Err(StoreError::Damaged("processing panicked"))),
+            )
+        });
+        Ok(first + one? + other?)
+    }
+
     /// Decides one batch; returns how many deliveries.
-    pub(super) fn run_batch(&self) -> Result<usize, StoreError> {
+    pub(super) fn run_batch(&self, turns: &Turns) -> Result<usize, StoreError> {
         let keyring = self.keys.keyring();
-        self.attempt(self.first(), |deliveries| {
+        self.attempt(self.first(), turns, |deliveries| {
             self.open(deliveries, &keyring, self.settings.threads())
         })
     }
@@ -28,16 +74,9 @@ impl Processor {
         keyring: &Keyring,
         threads: usize,
     ) -> Vec<Opened> {
-        // Only this thread works with this keyring.
-        let before = keyring.private_operations();
-        let opened = opening::open_all(
-            deliveries,
-            keyring,
-            self.store.keys(),
-            &self.policy,
-            threads,
-        );
-        let operations = keyring.private_operations().saturating_sub(before);
+        let keys = self.store.keys();
+        let opened = opening::open_all(deliveries, keyring, keys, &self.policy, threads);
+        let operations = keyring.further_private_operations();
         self.metrics.private_operations(operations);
         opened
     }
@@ -46,10 +85,11 @@ impl Processor {
     pub(super) fn attempt(
         &self,
         which: Waiting,
+        turns: &Turns,
         open: impl FnOnce(Vec<Delivery>) -> Vec<Opened>,
     ) -> Result<usize, StoreError> {
         // A panic counts as a failure of the batch.
-        let applied = catch_unwind(AssertUnwindSafe(|| self.decide(which, open)))
+        let applied = catch_unwind(AssertUnwindSafe(|| self.decide(which, turns, open)))
             .unwrap_or(Err(StoreError::Damaged("processing panicked")))?;
         if applied.deliveries > 0 {
             if let Some(calls) = &self.calls {
@@ -66,26 +106,36 @@ impl Processor {
     fn decide(
         &self,
         which: Waiting,
+        turns: &Turns,
         open: impl FnOnce(Vec<Delivery>) -> Vec<Opened>,
     ) -> Result<Applied, StoreError> {
         if self.store.is_shared() {
+            let mut turn = None;
             // Claimed by row locks, so opening happens inside the transaction.
             return self.store.write(|tx| {
                 let allowance = tx.allowance(self.clock.now())?;
-                let opened = bounded(open(allowed(tx, allowance, which)?));
+                // What is in work is locked.
+                let take = |_: &_| allowed(tx, allowance, which, &HashSet::new());
+                let (its, taken) = turns.take(take)?;
+                let opened = bounded(open(taken));
+                // Until after the commit.
+                turn.insert(its).wait();
                 self.apply(tx, opened, allowance)
             });
         }
         // SQLite's one write lock is not held while keys are at work.
         let now = self.clock.now();
-        let waiting = |tx: &mut Tx<'_>| {
-            let allowance = tx.allowance(now)?;
-            allowed(tx, allowance, which)
-        };
-        let mut opened = bounded(open(self.store.read(waiting)?));
+        let (turn, taken) = turns.take(|others| {
+            self.store.read(|tx| {
+                let allowance = tx.allowance(now)?;
+                allowed(tx, allowance, which, others)
+            })
+        })?;
+        let mut opened = bounded(open(taken));
         if opened.is_empty() {
             return Ok(Applied::default());
         }
+        turn.wait();
         self.store.write(|tx| {
             // Maintenance may have begun since, or another process have taken its share.
             let allowance = tx.allowance(self.clock.now())?;
@@ -130,11 +180,12 @@ impl Processor {
     }
 }
 
-/// The waiting deliveries that may be processed now.
+/// The waiting deliveries that may be processed now, without those that others have in work.
 fn allowed(
     tx: &mut Tx<'_>,
     allowance: Allowance,
     which: Waiting,
+    others: &HashSet<i64>,
 ) -> Result<Vec<Delivery>, StoreError> {
     let which = match (allowance, which) {
         (Allowance::Nothing, _) => return Ok(Vec::new()),
@@ -143,7 +194,7 @@ fn allowed(
         }
         (_, which) => which,
     };
-    tx.waiting_deliveries(which)
+    tx.waiting_deliveries(which, others)
 }
 
 /// The first deliveries that hold no more than [`BATCH_ITEMS`] items together, but always one: each

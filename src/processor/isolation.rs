@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::turns::Turns;
 use super::{Processor, opening};
 use crate::store::{StoreError, Waiting};
 
@@ -32,9 +33,11 @@ impl Processor {
     /// Decides one delivery, or quarantines it after some failures of its own.
     fn try_alone(&self, sequence: i64) -> Result<usize, StoreError> {
         let alone = Waiting::This(sequence);
-        let keyring = self.keys.keyring();
+        let (keyring, turns) = (self.keys.keyring(), Turns::default());
         for attempt in 1..=ATTEMPTS_ALONE {
-            match self.attempt(alone, |deliveries| self.open(deliveries, &keyring, 1)) {
+            match self.attempt(alone, &turns, |deliveries| {
+                self.open(deliveries, &keyring, 1)
+            }) {
                 Ok(decided) => return Ok(decided),
                 Err(error) if error.is_passing() => return Err(error),
                 Err(error) => log::error!("delivery {sequence} failed, attempt {attempt}: {error}"),
@@ -42,7 +45,7 @@ impl Processor {
             std::thread::sleep(PAUSE_ALONE);
         }
         log::error!("delivery {sequence} is quarantined: it cannot be processed");
-        self.attempt(alone, |deliveries| {
+        self.attempt(alone, &turns, |deliveries| {
             deliveries.into_iter().map(opening::set_aside).collect()
         })
     }

@@ -1,5 +1,5 @@
 //! Deliveries become verdicts: open on all cores, decide in the order of arrival, one transaction a
-//! batch.
+//! batch. While one batch is written, the next is opened.
 //!
 //! The table of waiting deliveries is the truth; a hint from the receiver only saves the wait until
 //! the next look. What a crash left is therefore picked up by itself, and a delivery whose item
@@ -15,6 +15,7 @@ mod rebuild;
 mod registration;
 mod replay;
 mod rows;
+mod turns;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +30,7 @@ use crate::store::{Store, StoreError, Tx};
 use crate::telemetry::{Clock, Hint, Metrics, Trouble};
 
 use pacing::Inflow;
+use turns::Turns;
 
 pub use rebuild::{Difference, Extent, Rebuild, Rebuilt};
 pub use registration::{Misfit, Registered, Registering, register};
@@ -158,10 +160,11 @@ impl Processor {
                 self.wake(|tx| tx.wake_deliveries_held_for(Hold::PROCESSING_FAILED));
             }
             let begun = Instant::now();
-            let outcome = self.run_batch().or_else(|error| self.isolate_after(error));
+            let goes_on = || begun.elapsed() < LOOK_EVERY && !stopping.load(Ordering::SeqCst);
+            let outcome = self.run_round(inflow, goes_on);
+            let outcome = outcome.or_else(|error| self.isolate_after(error));
             trouble.set(outcome.as_ref().err().map(ToString::to_string));
             let is_idle = outcome.unwrap_or(0) == 0;
-            inflow.rest(begun.elapsed());
             if is_idle {
                 let longest = self.look_every();
                 if hints.recv_timeout(longest) == Err(RecvTimeoutError::Disconnected) {
@@ -181,9 +184,9 @@ impl Processor {
 
     /// Decides waiting deliveries until none is left. Returns how many.
     pub fn run_until_idle(&self) -> Result<usize, StoreError> {
-        let mut total = 0;
+        let (mut total, turns) = (0, Turns::default());
         loop {
-            match self.run_batch()? {
+            match self.run_batch(&turns)? {
                 0 => return Ok(total),
                 decided => total += decided,
             }

@@ -1,18 +1,14 @@
-//! Cards and their tokens.
+//! Reads cards and their tokens.
 
 use std::collections::{BTreeSet, HashMap};
 
 use diesel::prelude::*;
 
-use super::connection::on_backend;
-use super::missed::{since_kept, stored_signs};
-use super::notifications::{from_json, to_json};
-use super::schema::{answers, cards, cryptograms, notifications, outbox, registrations, tokens};
+use super::notifications::from_json;
+use super::schema::{cards, outbox, tokens};
 use super::sealed_columns::number_place;
 use super::{StoreError, Tx};
-use crate::domain::{
-    Card, CardId, CryptogramState, Expiry, JobKind, Rank, TerminalState, Token, TokenNumber,
-};
+use crate::domain::{Card, CardId, Expiry, JobKind, Rank, TerminalState, Token, TokenNumber};
 
 /// A card as it is stored, with what the domain does not know of it.
 pub struct CardRow {
@@ -36,31 +32,31 @@ pub struct CardFilter {
     pub limit: i64,
 }
 
-#[derive(Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = cards, treat_none_as_null = true)]
-struct StoredCard {
-    id: String,
-    program: Option<String>,
-    consumer_reference: Option<String>,
-    status: Option<String>,
-    state: String,
-    updated_at: i64,
-    heard_at: i64,
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = cards, treat_none_as_default_value = false)]
+pub(super) struct StoredCard {
+    pub(super) id: String,
+    pub(super) program: Option<String>,
+    pub(super) consumer_reference: Option<String>,
+    pub(super) status: Option<String>,
+    pub(super) state: String,
+    pub(super) updated_at: i64,
+    pub(super) heard_at: i64,
 }
 
-#[derive(Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = tokens, treat_none_as_null = true)]
-struct StoredToken {
-    card_id: String,
-    number_version: i32,
-    number: Vec<u8>,
-    expiration_month: Option<String>,
-    expiration_year: Option<String>,
-    rank: String,
-    received_at: i64,
-    refreshed_at: i64,
-    checkout_wanted: Option<String>,
-    registered_number: Option<Vec<u8>>,
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = tokens, treat_none_as_default_value = false)]
+pub(super) struct StoredToken {
+    pub(super) card_id: String,
+    pub(super) number_version: i32,
+    pub(super) number: Vec<u8>,
+    pub(super) expiration_month: Option<String>,
+    pub(super) expiration_year: Option<String>,
+    pub(super) rank: String,
+    pub(super) received_at: i64,
+    pub(super) refreshed_at: i64,
+    pub(super) checkout_wanted: Option<String>,
+    pub(super) registered_number: Option<Vec<u8>>,
 }
 
 const DAMAGED: StoreError = StoreError::Damaged("a card's state cannot be read");
@@ -231,120 +227,5 @@ impl Tx<'_> {
             .limit(limit)
             .select(cards::id)
             .load(self.connection)?)
-    }
-
-    /// Writes a card as it is after a decision. `program` is the one it is known to belong to.
-    pub fn save_card(
-        &mut self,
-        card: &Card,
-        program: Option<String>,
-        now: i64,
-    ) -> Result<(), StoreError> {
-        let damaged = |_| StoreError::Damaged("a card's state cannot be written");
-        let stored = StoredCard {
-            id: card.id.as_str().to_owned(),
-            program,
-            consumer_reference: card.consumer_reference.clone(),
-            status: card.status_word().map(str::to_owned),
-            state: serde_json::to_string(card).map_err(damaged)?,
-            updated_at: card.updated_at,
-            heard_at: now,
-        };
-        let (signs, since) = stored_signs(card, now);
-        let kept = since_kept!(suspended_since, cryptogram_due_since, digits_disagree_since);
-        on_backend!(self.connection, c => {
-            diesel::insert_into(cards::table)
-                .values((
-                    &stored,
-                    &signs,
-                    &since,
-                    cards::created_at.eq(card.updated_at),
-                ))
-                .on_conflict(cards::id)
-                .do_update()
-                .set((&stored, &signs, kept))
-                .execute(c)
-        })?;
-        if card.cryptogram != Some(CryptogramState::Stored) {
-            // Before the token: it may only stand beside the number it belongs to.
-            let of_card = cryptograms::table.filter(cryptograms::card_id.eq(card.id.as_str()));
-            diesel::delete(of_card).execute(self.connection)?;
-        }
-        self.settle_tokens(card)?;
-        match &card.token {
-            Some(token) => self.save_token(card, token),
-            None => {
-                let of_card = tokens::table.filter(tokens::card_id.eq(card.id.as_str()));
-                diesel::delete(of_card).execute(self.connection)?;
-                Ok(())
-            }
-        }
-    }
-
-    fn save_token(&mut self, card: &Card, token: &Token) -> Result<(), StoreError> {
-        let card_id = card.id.as_str();
-        let place = number_place(card_id, card.number_version);
-        let seal = |number: &TokenNumber, column| {
-            self.seal(number.expose().as_bytes(), "tokens", column, &place)
-        };
-        let registered = token.registered.as_ref();
-        let stored = StoredToken {
-            card_id: card_id.to_owned(),
-            number_version: i32::try_from(card.number_version)
-                .map_err(|_| StoreError::Damaged("a version is out of range"))?,
-            number: seal(&token.number, "number")?,
-            registered_number: registered
-                .map(|n| seal(n, "registered_number"))
-                .transpose()?,
-            expiration_month: token.expiry.map(Expiry::month),
-            expiration_year: token.expiry.map(Expiry::year),
-            rank: to_json(&token.rank)?,
-            received_at: token.received_at,
-            refreshed_at: token.refreshed_at,
-            checkout_wanted: token.checkout_wanted.as_ref().map(to_json).transpose()?,
-        };
-        on_backend!(self.connection, c => {
-            diesel::insert_into(tokens::table)
-                .values(&stored)
-                .on_conflict(tokens::card_id)
-                .do_update()
-                .set(&stored)
-                .execute(c)
-        })?;
-        Ok(())
-    }
-
-    /// Wipes every kept number of a card that has ended: in its items, its registrations, what was
-    /// answered of it, and the bodies of its deliveries; and what a number could be found by, but for the
-    /// digest by which a repetition is known. The items keep what is worth keeping.
-    pub fn wipe_numbers(&mut self, id: &CardId) -> Result<(), StoreError> {
-        let no_bytes = None::<Vec<u8>>;
-        let traces = notifications::payment
-            .is_not_null()
-            .or(notifications::identity.is_not_null())
-            .or(notifications::identity_source.is_not_null());
-        let items = notifications::table
-            .filter(notifications::card_id.eq(id.as_str()))
-            .filter(traces);
-        diesel::update(items)
-            .set((
-                notifications::payment.eq(&no_bytes),
-                notifications::identity.eq(None::<String>),
-                notifications::identity_source.eq(&no_bytes),
-            ))
-            .execute(self.connection)?;
-        let registered = registrations::table
-            .filter(registrations::card_id.eq(id.as_str()))
-            .filter(registrations::payment.is_not_null());
-        diesel::update(registered)
-            .set(registrations::payment.eq(&no_bytes))
-            .execute(self.connection)?;
-        let answered = answers::table
-            .filter(answers::card_id.eq(id.as_str()))
-            .filter(answers::payment.is_not_null());
-        diesel::update(answered)
-            .set(answers::payment.eq(&no_bytes))
-            .execute(self.connection)?;
-        self.wipe_bodies_of(id)
     }
 }

@@ -32,6 +32,29 @@ macro_rules! on_backend {
 }
 pub(super) use on_backend;
 
+/// Rows of one statement at most: PostgreSQL takes 65,535 values, no row has more than 23.
+pub(super) const ROWS_A_STATEMENT: usize = 500;
+
+/// Inserts rows: on PostgreSQL with one statement, for a round trip is dear; on SQLite with one for each, which is
+/// prepared once and for which SQLite keeps no journal of its own.
+macro_rules! insert_rows {
+    ($connection:expr, $rows:expr, $values:ident => $insert:expr) => {
+        match $connection {
+            $crate::store::connection::AnyConnection::Sqlite(c) => {
+                for $values in $rows {
+                    $insert.execute(c)?;
+                }
+            }
+            $crate::store::connection::AnyConnection::Postgres(c) => {
+                for $values in $rows.chunks($crate::store::connection::ROWS_A_STATEMENT) {
+                    $insert.execute(c)?;
+                }
+            }
+        }
+    };
+}
+pub(super) use insert_rows;
+
 impl AnyConnection {
     /// Begins a write transaction. On SQLite it takes the write lock at once: a plain `BEGIN` would
     /// fail in the middle when another process writes.
@@ -120,6 +143,13 @@ impl Manager {
     }
 }
 
+/// Connects SQLite's one writer. It has more memory than those who read: what it changes is in many places.
+pub fn for_writing(manager: &Manager) -> Result<AnyConnection, StoreError> {
+    let mut connection = manager.establish()?;
+    connection.batch_execute("PRAGMA cache_size = -16384")?;
+    Ok(connection)
+}
+
 /// A file that is made by this is its owner's alone, as are those that SQLite puts beside it.
 fn connect_sqlite(path: &Path) -> Result<SqliteConnection, StoreError> {
     let mut new = OpenOptions::new();
@@ -184,9 +214,10 @@ fn set_up_sqlite(c: &mut SqliteConnection) -> Result<(), StoreError> {
     c.batch_execute("PRAGMA busy_timeout = 5000")?;
     switch_to_wal(c)?;
     // secure_delete overwrites what is wiped. A log that grew while somebody read is cut when it begins anew.
+    // What SQLite keeps beside a statement stays in memory: no file has it.
     c.batch_execute(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; \
-         PRAGMA journal_size_limit = 16777216;",
+         PRAGMA journal_size_limit = 16777216; PRAGMA temp_store = MEMORY;",
     )?;
     let mut expect = |query: &str, what: &str, good: &dyn Fn(&str) -> bool| {
         let value = sql_query(query).get_result::<Setting>(c)?.value;

@@ -1,6 +1,6 @@
 //! Writes what a decision on one card says: the card, its events, the calls that follow.
 
-use super::{StoreError, Tx};
+use super::{DueCall, StoreError, Tx};
 use crate::domain::{CardId, Decision, Event, Policy};
 
 impl Tx<'_> {
@@ -19,15 +19,18 @@ impl Tx<'_> {
         };
         self.save_card(card, policy.program_of(card), now)?;
         if decision.no_longer_due {
-            self.withdraw_cryptogram_calls(card_id, now)?;
+            self.withdraw_cryptogram_calls(&[card_id.as_str()], now)?;
         }
         if card.terminal.is_some() {
             self.wipe_numbers(card_id)?;
             self.settle_jobs_of_ended(card, now)?;
         }
-        for job in &decision.jobs {
-            self.queue_job(card_id, job, source, now)?;
-        }
+        let due = decision.jobs.iter().map(|job| DueCall {
+            card_id,
+            job,
+            source,
+        });
+        self.queue_jobs(&due.collect::<Vec<_>>(), now)?;
         let told: Vec<(&CardId, &Event)> = decision
             .events
             .iter()

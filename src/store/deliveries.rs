@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable};
 use zeroize::Zeroizing;
 
-use super::connection::{AnyConnection, on_backend};
+use super::connection::{AnyConnection, insert_rows};
 use super::schema::{cards, deliveries, notifications};
 use super::{NewDelivery, StoreError, Tx};
 use crate::domain::{CardId, Hold, TerminalState};
@@ -98,25 +98,30 @@ impl Tx<'_> {
                 state: DeliveryState::Waiting.name(),
             });
         }
-        on_backend!(self.connection, c => {
-            diesel::insert_into(deliveries::table).values(&rows).execute(c)
-        })?;
+        insert_rows!(self.connection, &rows, values => {
+            diesel::insert_into(deliveries::table).values(values)
+        });
         Ok(())
     }
 
-    /// Waiting deliveries in the order of their arrival. On PostgreSQL they are claimed for this
-    /// transaction: another process does not see them until it ends.
-    pub fn waiting_deliveries(&mut self, which: Waiting) -> Result<Vec<Delivery>, StoreError> {
+    /// Waiting deliveries in the order of their arrival, without those that others of this process have in work.
+    /// On PostgreSQL they are claimed for this transaction: nobody else sees them until it ends.
+    pub fn waiting_deliveries(
+        &mut self,
+        which: Waiting,
+        others: &HashSet<i64>,
+    ) -> Result<Vec<Delivery>, StoreError> {
         let (from, to, limit) = match which {
             Waiting::First(limit) => (i64::MIN, i64::MAX, limit),
             Waiting::This(sequence) => (sequence, sequence, 1),
         };
+        let asked_for = limit.saturating_add_unsigned(others.len() as u64);
         let length = sql::<Nullable<BigInt>>("CAST(length(body) AS BIGINT)");
         let waiting = deliveries::table
             .filter(is(DeliveryState::Waiting))
             .filter(deliveries::sequence.between(from, to))
             .order(deliveries::sequence)
-            .limit(limit)
+            .limit(asked_for)
             .select((deliveries::sequence, length));
         let lengths: Vec<(i64, Option<i64>)> = match self.connection {
             AnyConnection::Sqlite(c) => waiting.load(c)?,
@@ -127,7 +132,10 @@ impl Tx<'_> {
             bytes += length.unwrap_or(0);
             *place == 0 || bytes <= BATCH_BYTES
         };
-        let chosen = lengths.into_iter().enumerate().take_while(fits);
+        let free = lengths.into_iter();
+        let free = free.filter(|(sequence, _)| !others.contains(sequence));
+        let free = free.take(usize::try_from(limit).unwrap_or(usize::MAX));
+        let chosen = free.enumerate().take_while(fits);
         let chosen: Vec<i64> = chosen.map(|(_, (sequence, _))| sequence).collect();
         self.read_deliveries(&chosen)
     }

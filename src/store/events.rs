@@ -30,7 +30,6 @@ pub struct EventRow {
 #[derive(Insertable)]
 #[diesel(table_name = events)]
 struct NewEvent<'a> {
-    sequence: Option<i64>,
     kind: &'a str,
     at: i64,
     card_id: &'a str,
@@ -65,7 +64,6 @@ impl Tx<'_> {
         let mut rows = Vec::with_capacity(told.len());
         for (card_id, event) in told {
             rows.push(NewEvent {
-                sequence: None,
                 kind: event.kind.name(),
                 at: now,
                 card_id: card_id.as_str(),
@@ -83,12 +81,13 @@ impl Tx<'_> {
                 let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
                 let drawn: Vec<Number> = sql_query(DRAW).bind::<BigInt, _>(count).load(c)?;
                 let horizon: Number = sql_query(HORIZON).get_result(c)?;
-                for (row, number) in rows.iter_mut().zip(drawn) {
-                    row.sequence = Some(number.n);
+                for row in &mut rows {
                     row.horizon = horizon.n;
                 }
+                let numbered = rows.iter().zip(drawn);
+                let numbered = numbered.map(|(row, number)| (events::sequence.eq(number.n), row));
                 diesel::insert_into(events::table)
-                    .values(&rows)
+                    .values(numbered.collect::<Vec<_>>())
                     .execute(c)?;
             }
         }

@@ -52,7 +52,7 @@ impl std::fmt::Display for MissedCursor {
 
 /// What a card is found by, as a row of `cards` has it.
 #[derive(Insertable, AsChangeset)]
-#[diesel(table_name = cards, treat_none_as_null = true)]
+#[diesel(table_name = cards, treat_none_as_null = true, treat_none_as_default_value = false)]
 pub(super) struct StoredSigns {
     token_ends_at: Option<i64>,
     token_told_at: i64,
@@ -61,7 +61,7 @@ pub(super) struct StoredSigns {
 
 /// Since when what it is found by has been so.
 #[derive(Insertable, AsChangeset)]
-#[diesel(table_name = cards, treat_none_as_null = true)]
+#[diesel(table_name = cards, treat_none_as_null = true, treat_none_as_default_value = false)]
 pub(super) struct StoredSince {
     suspended_since: Option<i64>,
     cryptogram_due_since: Option<i64>,

@@ -11,6 +11,7 @@ mod approved_keys;
 mod audit;
 mod backup;
 mod card_tokens;
+mod card_writing;
 mod cards;
 mod clock;
 mod connection;
@@ -76,8 +77,8 @@ pub use notifications::{
     NotificationRow, NotificationView,
 };
 pub use outbox::{
-    CREDENTIALS, Claim, ClaimedJob, Ending, JobFilter, JobState, JobView, KINDS, LEASE_MS, OPEN,
-    TOKEN_STATUS,
+    CREDENTIALS, Claim, ClaimedJob, DueCall, Ending, JobFilter, JobState, JobView, KINDS, LEASE_MS,
+    OPEN, TOKEN_STATUS,
 };
 pub use overview::{InMinute, LATEST, Stuck};
 pub use registrations::RegistrationRow;
@@ -160,13 +161,15 @@ impl Store {
         let manager = Manager::new(url.clone());
         migrations::check(&mut manager.establish()?)?;
         let writer = match url {
-            DatabaseUrl::Sqlite(_) => Some(Mutex::new(manager.establish()?)),
+            DatabaseUrl::Sqlite(_) => Some(Mutex::new(connection::for_writing(&manager)?)),
             DatabaseUrl::Postgres(_) => None,
         };
         let pool = r2d2::Pool::builder()
             .max_size(POOL_SIZE)
             .min_idle(Some(1))
             .connection_timeout(TIMEOUT)
+            // A connection to a file does not go away.
+            .test_on_check_out(matches!(url, DatabaseUrl::Postgres(_)))
             .error_handler(Box::new(connection::QuietErrors))
             .build(manager)
             .map_err(|_| StoreError::Unavailable("no connection in time"))?;

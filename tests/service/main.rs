@@ -178,6 +178,7 @@ mod shutdown;
 mod spool;
 mod spool_beside;
 mod spool_kills;
+mod statements;
 mod storage;
 mod storage_damage;
 mod storage_indexes;

@@ -15,7 +15,7 @@ fn app_with_card(backend: Backend) -> App {
     let id = CardId::parse(CARD).unwrap();
     let dropped = app
         .store()
-        .write(|tx| tx.withdraw_cryptogram_calls(&id, START));
+        .write(|tx| tx.withdraw_cryptogram_calls(&[id.as_str()], START));
     dropped.unwrap();
     app.store_cryptogram(CARD);
     app

@@ -1,5 +1,7 @@
 //! A rehearsal leaves nothing; what is deleted is overwritten; the server gives up in time.
 
+use std::collections::HashSet;
+
 use rstest::rstest;
 use tokenkeep::domain::{CardId, Job, JobKind};
 use tokenkeep::store::{ApiKey, DeliveryState, NewDelivery, StoreError, Waiting};
@@ -54,7 +56,7 @@ fn a_rehearsal_sees_what_it_wrote_and_leaves_nothing_of_it(
     let card = CardId::parse(CARD).unwrap();
     let seen = app.store().rehearse(|tx| {
         tx.insert_deliveries(&[delivery("one"), delivery("two")])?;
-        let waiting = tx.waiting_deliveries(Waiting::First(10))?;
+        let waiting = tx.waiting_deliveries(Waiting::First(10), &HashSet::new())?;
         tx.set_delivery_state(&[waiting[0].sequence], DeliveryState::Done)?;
         let job = Job {
             kind: JobKind::GetCard,

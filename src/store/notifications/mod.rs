@@ -9,7 +9,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::connection::on_backend;
+use super::connection::insert_rows;
 use super::schema::notifications;
 use super::{StoreError, Tx};
 use crate::domain::{Change, Flag, Hold, TraceStep, Verdict};
@@ -94,8 +94,7 @@ struct Stored {
     earlier: Option<String>,
 }
 
-/// Rows of one statement: SQLite takes 32,766 values, a row has 23.
-const ROWS_A_STATEMENT: usize = 500;
+/// SQLite takes 32,766 values.
 const VALUES_A_QUERY: usize = 10_000;
 
 impl Tx<'_> {
@@ -156,11 +155,9 @@ impl Tx<'_> {
             .iter()
             .map(|row| self.stored(row))
             .collect::<Result<Vec<_>, _>>()?;
-        for rows in new.chunks(ROWS_A_STATEMENT) {
-            on_backend!(self.connection, c => {
-                diesel::insert_into(notifications::table).values(rows).execute(c)
-            })?;
-        }
+        insert_rows!(self.connection, &new, values => {
+            diesel::insert_into(notifications::table).values(values)
+        });
         for row in again {
             let stored = self.stored(row)?;
             diesel::update(notifications::table.filter(notifications::id.eq(&stored.id)))

@@ -5,11 +5,13 @@ mod commands;
 mod operating;
 mod waiting;
 
+use std::collections::{HashMap, HashSet};
+
 use diesel::dsl::exists;
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::connection::on_backend;
+use super::connection::{ROWS_A_STATEMENT, insert_rows};
 use super::schema::{cards, outbox};
 use super::{StoreError, Tx};
 use crate::domain::{Card, CardId, Job, JobKind, TerminalState};
@@ -61,7 +63,7 @@ pub const KINDS: [&str; 6] = [
 ];
 
 #[derive(Insertable)]
-#[diesel(table_name = outbox)]
+#[diesel(table_name = outbox, treat_none_as_default_value = false)]
 struct NewJob<'a> {
     id: String,
     kind: &'a str,
@@ -79,6 +81,16 @@ struct NewJob<'a> {
     command: Option<&'a str>,
     token_id: Option<&'a str>,
     command_order: Option<i64>,
+}
+
+/// What is looked at to choose calls that are dropped.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = outbox)]
+struct OpenJob {
+    id: String,
+    card_id: String,
+    kind: String,
+    number_version: Option<i32>,
 }
 
 /// Why a call of an ended card is dropped.
@@ -108,50 +120,105 @@ fn stored_version(number_version: u32) -> Result<i32, StoreError> {
     i32::try_from(number_version).map_err(|_| StoreError::Damaged("a version is out of range"))
 }
 
-impl Tx<'_> {
-    /// Queues a call. One of the same kind that is still open for the card (and, for a cryptogram, for
-    /// the same number) is enough.
-    pub fn queue_job(
-        &mut self,
-        card_id: &CardId,
-        job: &Job,
-        notification_id: Option<&str>,
-        now: i64,
-    ) -> Result<(), StoreError> {
-        let number_version = match job.kind {
-            JobKind::Cryptogram { number_version } => {
-                let version = stored_version(number_version)?;
-                let is_other = |waiting: Option<i32>| waiting.is_some_and(|other| other != version);
-                self.discard(card_id, "superseded", now, |_, version| is_other(version))?;
-                Some(version)
-            }
-            JobKind::GetCard | JobKind::DeleteCard | JobKind::ReadTokens => None,
-        };
-        let new = NewJob {
+/// A call that has become necessary, and the notification or the call behind it, if there is one.
+#[derive(Clone, Copy)]
+pub struct DueCall<'a> {
+    pub card_id: &'a CardId,
+    pub job: &'a Job,
+    pub source: Option<&'a str>,
+}
+
+impl DueCall<'_> {
+    /// The number that a cryptogram is for.
+    fn number_version(&self) -> Result<Option<i32>, StoreError> {
+        match self.job.kind {
+            JobKind::Cryptogram { number_version } => stored_version(number_version).map(Some),
+            JobKind::GetCard | JobKind::DeleteCard | JobKind::ReadTokens => Ok(None),
+        }
+    }
+
+    fn row(&self, now: i64) -> Result<NewJob<'_>, StoreError> {
+        let number_version = self.number_version()?;
+        Ok(NewJob {
             id: Uuid::now_v7().to_string(),
-            kind: job.kind.name(),
-            card_id: card_id.as_str(),
+            kind: self.job.kind.name(),
+            card_id: self.card_id.as_str(),
             number_version,
-            notification_id,
+            notification_id: self.source,
             state: JobState::Waiting.name(),
-            open_key: Some(open_key(job.kind, card_id, number_version)),
-            priority: priority(job.kind),
+            open_key: Some(open_key(self.job.kind, self.card_id, number_version)),
+            priority: priority(self.job.kind),
             attempts: 0,
-            next_at: job.not_before,
+            next_at: self.job.not_before,
             created_at: now,
             fence: 0,
             lease_until: None,
             command: None,
             token_id: None,
             command_order: None,
+        })
+    }
+}
+
+impl Tx<'_> {
+    /// Queues one call, as [`Self::queue_jobs`] does.
+    pub fn queue_job(
+        &mut self,
+        card_id: &CardId,
+        job: &Job,
+        source: Option<&str>,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        let due = DueCall {
+            card_id,
+            job,
+            source,
         };
-        on_backend!(self.connection, c => {
+        self.queue_jobs(&[due], now)
+    }
+
+    /// Queues calls in this order. One of the same kind that is still open for the card (and, for a
+    /// cryptogram, for the same number) is enough.
+    pub fn queue_jobs(&mut self, due: &[DueCall<'_>], now: i64) -> Result<(), StoreError> {
+        let mut rest = due;
+        while !rest.is_empty() {
+            // Each card once: a later call may take the place of an earlier one, which is there then.
+            let mut cards = HashSet::new();
+            let some = rest.iter().take(ROWS_A_STATEMENT);
+            let count = some.take_while(|due| cards.insert(due.card_id)).count();
+            let (some, later) = rest.split_at(count);
+            self.queue_for_different_cards(some, now)?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    fn queue_for_different_cards(
+        &mut self,
+        due: &[DueCall<'_>],
+        now: i64,
+    ) -> Result<(), StoreError> {
+        let rows = due
+            .iter()
+            .map(|due| due.row(now))
+            .collect::<Result<Vec<_>, _>>()?;
+        let for_numbers = rows
+            .iter()
+            .filter_map(|row| Some((row.card_id, row.number_version?)));
+        let for_numbers = HashMap::<&str, i32>::from_iter(for_numbers);
+        let is_other = |job: &OpenJob| {
+            let wanted = for_numbers.get(job.card_id.as_str());
+            job.number_version
+                .is_some_and(|version| wanted != Some(&version))
+        };
+        let card_ids: Vec<&str> = for_numbers.keys().copied().collect();
+        self.discard(&card_ids, "superseded", now, is_other)?;
+        insert_rows!(self.connection, &rows, values => {
             diesel::insert_into(outbox::table)
-                .values(&new)
+                .values(values)
                 .on_conflict(outbox::open_key)
                 .do_nothing()
-                .execute(c)
-        })?;
+        });
         Ok(())
     }
 
@@ -174,15 +241,14 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Drops the waiting calls for a cryptogram of a card for which none is due any more.
+    /// Drops the waiting calls for a cryptogram of cards for which none is due any more.
     pub fn withdraw_cryptogram_calls(
         &mut self,
-        card_id: &CardId,
+        card_ids: &[&str],
         now: i64,
     ) -> Result<(), StoreError> {
-        self.discard(card_id, "no longer due", now, |_, version| {
-            version.is_some()
-        })
+        let is_for_cryptogram = |job: &OpenJob| job.number_version.is_some();
+        self.discard(card_ids, "no longer due", now, is_for_cryptogram)
     }
 
     /// Settles the calls of a card that has ended: drops all but its deletion. A deletion that was
@@ -194,7 +260,8 @@ impl Tx<'_> {
             self.end_deactivations(&card.id, now)?;
         }
         let delete = JobKind::DeleteCard.name();
-        self.discard(&card.id, CARD_ENDED, now, |kind, _| kind != delete)?;
+        let is_other = |job: &OpenJob| job.kind != delete;
+        self.discard(&[card.id.as_str()], CARD_ENDED, now, is_other)?;
         if state == Some(TerminalState::Cancelled) {
             let parked = outbox::table
                 .filter(outbox::open_key.eq(open_key(JobKind::DeleteCard, &card.id, None)))
@@ -243,27 +310,28 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Drops waiting or parked calls of a card, chosen by kind and number version.
+    /// Drops waiting or parked calls of cards.
     fn discard(
         &mut self,
-        card_id: &CardId,
+        card_ids: &[&str],
         why: &str,
         now: i64,
-        is_chosen: impl Fn(&str, Option<i32>) -> bool,
+        is_chosen: impl Fn(&OpenJob) -> bool,
     ) -> Result<(), StoreError> {
-        let droppable = [JobState::Waiting.name(), JobState::Parked.name()];
-        let waiting: Vec<(String, String, Option<i32>)> = outbox::table
-            .filter(outbox::card_id.eq(card_id.as_str()))
-            .filter(outbox::state.eq_any(droppable))
-            .select((outbox::id, outbox::kind, outbox::number_version))
-            .load(self.connection)?;
-        let chosen = waiting
-            .into_iter()
-            .filter(|(_, kind, version)| is_chosen(kind, *version));
-        let chosen: Vec<String> = chosen.map(|(id, ..)| id).collect();
-        if chosen.is_empty() {
+        if card_ids.is_empty() {
             return Ok(());
         }
+        let droppable = [JobState::Waiting.name(), JobState::Parked.name()];
+        let mut open: Vec<OpenJob> = outbox::table
+            .filter(outbox::card_id.eq_any(card_ids))
+            .filter(outbox::state.eq_any(droppable))
+            .select(OpenJob::as_select())
+            .load(self.connection)?;
+        open.retain(is_chosen);
+        if open.is_empty() {
+            return Ok(());
+        }
+        let chosen = open.iter().map(|job| &job.id);
         diesel::update(outbox::table.filter(outbox::id.eq_any(chosen)))
             .set((
                 outbox::state.eq(JobState::Discarded.name()),

@@ -94,6 +94,11 @@ impl Cluster {
         begun.elapsed()
     }
 
+    /// What it has told so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
     /// A new database in it.
     pub fn database(&self) -> TestDatabase {
         let folder = self.folder.path().display();

@@ -32,6 +32,7 @@ struct Plan {
     cut_after: AtomicUsize,
     /// Milliseconds before a commit is passed on.
     delay: AtomicU64,
+    round_trips: AtomicUsize,
     is_silent: AtomicBool,
     is_closed: AtomicBool,
 }
@@ -93,6 +94,11 @@ impl Proxy {
             plan.cut_before.load(Ordering::SeqCst),
             plan.cut_after.load(Ordering::SeqCst),
         )
+    }
+
+    /// How often the service has waited for an answer so far.
+    pub fn round_trips(&self) -> usize {
+        self.plan.round_trips.load(Ordering::SeqCst)
     }
 
     pub fn delay_commits(&self, by: Duration) {
@@ -169,6 +175,10 @@ impl Plan {
             let mut kind = [0];
             client.read_exact(&mut kind)?;
             let message = message(client, &kind)?;
+            // A query, or the end of what is sent before an answer is waited for.
+            let is_waited_for = matches!(&kind, b"Q" | b"S");
+            self.round_trips
+                .fetch_add(usize::from(is_waited_for), Ordering::SeqCst);
             self.wait_while_silent();
             if message.get(5..) == Some(b"COMMIT\0") {
                 match self.fate() {
