@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokenkeep::jose::{Keyring, OpenPolicy};
 
 use crate::load::percentile;
+use crate::notifications::PATH;
 use crate::server;
 
 /// Set for the process that is the bare server.
@@ -21,7 +22,7 @@ pub fn serve_bare() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let answer = |_: web::Bytes| async { HttpResponse::NoContent().finish() };
-        let app = move || App::new().route("/notifications/card", web::post().to(answer));
+        let app = move || App::new().route(PATH, web::post().to(answer));
         let server = HttpServer::new(app).listen(listener)?.run();
         writeln!(std::io::stderr(), "receiving on http://{address}/")?;
         server.await

@@ -1,4 +1,4 @@
-//! The load: keep-alive connections that post and wait for the answer, one thread each.
+//! The load: keep-alive connections that send and wait for the answer, one thread each.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -20,8 +20,8 @@ impl Load {
         self.answers.len() as f64 / self.seconds
     }
 
-    pub fn p99_ms(&self) -> f64 {
-        percentile(&self.answers, 99.0) * 1e3
+    pub fn ms(&self, percent: f64) -> f64 {
+        percentile(&self.answers, percent) * 1e3
     }
 
     /// Microseconds of the server's CPU for each answer.
@@ -41,42 +41,49 @@ pub fn percentile(values: &[f64], percent: f64) -> f64 {
         .unwrap_or(f64::NAN)
 }
 
-/// Posts bodies in turn for a time, at a rate if one is given.
-pub fn run(
-    address: SocketAddr,
-    path: &str,
-    bodies: &[String],
-    connections: usize,
-    time: Duration,
-    rate: Option<f64>,
-) -> Load {
+/// How long a load lasts, and how fast it is: as fast as answers come where no rate is given.
+#[derive(Clone, Copy)]
+pub struct Pace {
+    pub connections: usize,
+    pub lasts: Duration,
+    pub rate: Option<f64>,
+}
+
+/// Requests by their number; each must be answered with this status.
+pub struct Requests<'a> {
+    pub write: &'a (dyn Fn(usize, &mut Vec<u8>) + Sync),
+    pub status: &'static str,
+}
+
+/// Sends requests in turn for a time.
+pub fn run(address: SocketAddr, requests: &Requests<'_>, pace: Pace) -> Load {
     let next = AtomicUsize::new(0);
     let begun = Instant::now();
     let answers = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..connections)
+        let workers: Vec<_> = (0..pace.connections)
             .map(|_| {
                 let next = &next;
                 scope.spawn(move || {
-                    let mut connection = Connection::open(address, path);
+                    let mut connection = Connection::open(address);
                     let mut answers = Vec::new();
-                    while begun.elapsed() < time {
+                    while begun.elapsed() < pace.lasts {
                         let number = next.fetch_add(1, Ordering::Relaxed);
-                        if let Some(rate) = rate {
-                            let due = begun + Duration::from_secs_f64(number as f64 / rate);
+                        let mut due = Instant::now();
+                        if let Some(rate) = pace.rate {
+                            due = begun + Duration::from_secs_f64(number as f64 / rate);
                             std::thread::sleep(due.saturating_duration_since(Instant::now()));
                         }
-                        let body = &bodies[number % bodies.len()];
-                        let sent = Instant::now();
-                        connection.post(body);
-                        answers.push(sent.elapsed().as_secs_f64());
+                        connection.exchange(requests, number);
+                        // From when it was due: who is late because of the server waits, too.
+                        answers.push(due.elapsed().as_secs_f64());
                     }
                     answers
                 })
             })
             .collect();
-        workers
-            .into_iter()
-            .flat_map(|worker| worker.join().expect("a load thread"))
+        let joined = workers.into_iter().map(|worker| worker.join());
+        joined
+            .flat_map(|answers| answers.expect("a load thread"))
             .collect()
     });
     Load {
@@ -86,62 +93,75 @@ pub fn run(
     }
 }
 
-/// Posts each body once; returns how many were acknowledged.
-pub fn once(address: SocketAddr, path: &str, bodies: &[String], connections: usize) -> usize {
-    let share = bodies.len().div_ceil(connections);
+/// Sends the first so many requests once each; returns how many answers a second that were.
+pub fn once(address: SocketAddr, requests: &Requests<'_>, count: usize, connections: usize) -> f64 {
+    let next = AtomicUsize::new(0);
+    let begun = Instant::now();
     std::thread::scope(|scope| {
-        let workers: Vec<_> = bodies
-            .chunks(share)
-            .map(|chunk| {
-                scope.spawn(move || {
-                    let mut connection = Connection::open(address, path);
-                    chunk.iter().map(|body| connection.post(body)).count()
-                })
-            })
-            .collect();
-        workers
-            .into_iter()
-            .map(|worker| worker.join().expect("a load thread"))
-            .sum()
-    })
+        for _ in 0..connections {
+            scope.spawn(|| {
+                let mut connection = Connection::open(address);
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count {
+                        return;
+                    }
+                    connection.exchange(requests, number);
+                }
+            });
+        }
+    });
+    count as f64 / begun.elapsed().as_secs_f64()
 }
 
 struct Connection {
     stream: TcpStream,
-    head: String,
-    buffer: [u8; 4096],
+    request: Vec<u8>,
+    answer: Vec<u8>,
 }
 
 impl Connection {
-    fn open(address: SocketAddr, path: &str) -> Self {
+    fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("the server listens");
         stream.set_nodelay(true).expect("a TCP socket");
         Self {
             stream,
-            head: format!(
-                "POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: "
-            ),
-            buffer: [0; 4096],
+            request: Vec::new(),
+            answer: Vec::new(),
         }
     }
 
-    /// Posts one body and reads the answer, which has no body and must be 204.
-    fn post(&mut self, body: &str) {
-        let request = format!("{}{}\r\n\r\n{body}", self.head, body.len());
+    fn exchange(&mut self, requests: &Requests<'_>, number: usize) {
+        self.request.clear();
+        (requests.write)(number, &mut self.request);
         self.stream
-            .write_all(request.as_bytes())
+            .write_all(&self.request)
             .expect("the server reads");
-        let mut length = 0;
-        loop {
-            length += self
-                .stream
-                .read(&mut self.buffer[length..])
-                .expect("an answer");
-            if self.buffer[..length].ends_with(b"\r\n\r\n") {
-                break;
-            }
+        self.answer.clear();
+        let mut part = [0; 8192];
+        while !is_whole(&self.answer) {
+            let read = self.stream.read(&mut part).expect("an answer");
+            assert!(read > 0, "the connection was closed");
+            self.answer.extend_from_slice(&part[..read]);
         }
-        let answer = String::from_utf8_lossy(&self.buffer[..length]);
-        assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+        let status = self.answer.get(9..12).unwrap_or_default();
+        assert!(
+            status == requests.status.as_bytes(),
+            "{}",
+            String::from_utf8_lossy(&self.answer)
+        );
     }
+}
+
+/// Whether the head is there, and as many bytes behind it as it says.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(end) = answer.windows(4).position(|end| end == b"\r\n\r\n") else {
+        return false;
+    };
+    let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
+    let length = head
+        .split("\r\ncontent-length:")
+        .nth(1)
+        .and_then(|rest| rest.split("\r\n").next()?.trim().parse().ok());
+    answer.len() >= end + 4 + length.unwrap_or(0)
 }

@@ -136,7 +136,7 @@ fn tables_looked_through(plan: &Value, found: &mut BTreeSet<String>) {
 /// The same statement for SQLite; none for what it does not know.
 fn for_sqlite(query: &str) -> Option<String> {
     let asks = |table: &&str| query.contains(&format!("\"{table}\""));
-    if !OF_NOTIFICATIONS.iter().any(|table| asks(&table)) || query.contains("DEFAULT") {
+    if !OF_NOTIFICATIONS.iter().any(asks) || query.contains("DEFAULT") {
         return None;
     }
     let mut text = query.replace(" FOR UPDATE SKIP LOCKED", "");
