@@ -148,6 +148,16 @@ impl Serve {
         std::fs::read_dir(folder).unwrap().count()
     }
 
+    /// Those that are connections: its databases' files come and go by themselves.
+    pub fn sockets(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        let links = std::fs::read_dir(folder).unwrap().flatten();
+        // One that was closed meanwhile is none.
+        let links = links.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+        let is_socket = |link: &std::path::PathBuf| link.to_string_lossy().starts_with("socket:");
+        links.filter(is_socket).count()
+    }
+
     /// Processor time it has used so far.
     pub fn processor_time(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
