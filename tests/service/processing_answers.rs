@@ -12,7 +12,7 @@ use tokenkeep::jose::encrypt;
 use crate::support::build::{KID, NUMBER_1, payment_jwe, plain, refresh_with};
 use crate::support::key_folder::LateKey;
 use crate::support::raw::{self, Reply};
-use crate::support::{App, Backend, START, keys};
+use crate::support::{App, Backend, START, keys, wait_until};
 
 pub fn payload_key() -> Vec<u8> {
     std::fs::read(keys().join(format!("payload/{KID}.pem"))).unwrap()
@@ -113,9 +113,18 @@ fn j17_the_answer_is_byte_for_byte_the_same_whatever_is_wrong_with_the_encryptio
     app.settle();
     // What the merchant's app sees is the same as well: of the card, and of what happened to it.
     let key = app.new_key(AccessRole::App, "reader");
-    let events = app.client.get(&app.api_url("/v1/events"), &key).json();
+    let names = classes().into_iter().map(|(class, _)| class);
+    let names = Vec::from_iter(names.filter(|class| *class != "in-order"));
+    let mut events = Value::Null;
+    // An event may be read once all transactions of the server before it have ended, also those of other tests.
+    wait_until("the events may be read", || {
+        events = app.client.get(&app.api_url("/v1/events"), &key).json();
+        let told = events["events"].as_array().unwrap();
+        let is_told = |class: &&str| told.iter().any(|event| event["cardId"] == **class);
+        names.iter().all(is_told)
+    });
     let mut seen: Vec<Value> = Vec::new();
-    for (class, _) in classes().iter().filter(|(class, _)| *class != "in-order") {
+    for class in &names {
         let mut card = app.get(&format!("/v1/cards/{class}")).json();
         assert_eq!(card["token"], Value::Null, "{class}");
         card["cardId"].take();
