@@ -129,6 +129,13 @@ impl Manager {
         Ok(connection)
     }
 
+    /// Connects SQLite's one writer. It has more memory than those who read: what it changes is in many places.
+    pub fn establish_writer(&self) -> Result<AnyConnection, StoreError> {
+        let mut connection = self.establish()?;
+        connection.batch_execute("PRAGMA cache_size = -16384")?;
+        Ok(connection)
+    }
+
     /// Connects where nobody else is: a SQLite file stays closed to all others as long as this is
     /// open, and one that others have open is `Busy`.
     pub fn establish_alone(&self) -> Result<AnyConnection, StoreError> {
@@ -141,13 +148,6 @@ impl Manager {
         set_up_sqlite(&mut c)?;
         Ok(AnyConnection::Sqlite(c))
     }
-}
-
-/// Connects SQLite's one writer. It has more memory than those who read: what it changes is in many places.
-pub fn for_writing(manager: &Manager) -> Result<AnyConnection, StoreError> {
-    let mut connection = manager.establish()?;
-    connection.batch_execute("PRAGMA cache_size = -16384")?;
-    Ok(connection)
 }
 
 /// A file that is made by this is its owner's alone, as are those that SQLite puts beside it.

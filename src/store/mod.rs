@@ -161,7 +161,7 @@ impl Store {
         let manager = Manager::new(url.clone());
         migrations::check(&mut manager.establish()?)?;
         let writer = match url {
-            DatabaseUrl::Sqlite(_) => Some(Mutex::new(connection::for_writing(&manager)?)),
+            DatabaseUrl::Sqlite(_) => Some(Mutex::new(manager.establish_writer()?)),
             DatabaseUrl::Postgres(_) => None,
         };
         let pool = r2d2::Pool::builder()

@@ -19,6 +19,16 @@ use crate::support::cluster::Cluster;
 use crate::support::postgres_proxy::Proxy;
 use crate::support::{Backend, START, TestDatabase, keys};
 
+/// The tables in a notification's way.
+const OF_NOTIFICATIONS: [&str; 6] = [
+    "deliveries",
+    "notifications",
+    "cards",
+    "tokens",
+    "cryptograms",
+    "outbox",
+];
+
 /// A processor that works when it is told to.
 fn processor(url: &str) -> Processor {
     let settings = Settings::defaults().unwrap();
@@ -201,12 +211,3 @@ fn no_statement_of_a_notifications_way_looks_through_a_table() {
     assert!(asked >= 12, "{queries:#?}");
     assert!(offences.is_empty(), "{offences:#?}");
 }
-
-const OF_NOTIFICATIONS: [&str; 6] = [
-    "deliveries",
-    "notifications",
-    "cards",
-    "tokens",
-    "cryptograms",
-    "outbox",
-];

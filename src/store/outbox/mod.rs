@@ -11,7 +11,7 @@ use diesel::dsl::exists;
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::connection::{ROWS_A_STATEMENT, insert_rows};
+use super::connection::insert_rows;
 use super::schema::{cards, outbox};
 use super::{StoreError, Tx};
 use crate::domain::{Card, CardId, Job, JobKind, TerminalState};
@@ -184,8 +184,8 @@ impl Tx<'_> {
         while !rest.is_empty() {
             // Each card once: a later call may take the place of an earlier one, which is there then.
             let mut cards = HashSet::new();
-            let some = rest.iter().take(ROWS_A_STATEMENT);
-            let count = some.take_while(|due| cards.insert(due.card_id)).count();
+            let some = rest.iter().take_while(|due| cards.insert(due.card_id));
+            let count = some.count();
             let (some, later) = rest.split_at(count);
             self.queue_for_different_cards(some, now)?;
             rest = later;
